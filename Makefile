@@ -1,0 +1,59 @@
+# `make run` does the main job, `make test` passes the tests. Both set up .venv
+# themselves, from the pins of pyproject.toml and envs/constraints.txt.
+# Options for Snakemake:  make run ARGS="--configfile config/paper.yaml -n"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# the environment's own programs first, also inside jobs
+export PATH := $(BIN):$(PATH)
+# a compiler for GPAW, which asks for "cc" by default
+export CC := $(CXX)
+ARGS ?=
+
+RUN_GROUPS := driver dft torch report
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
+PINS := pyproject.toml envs/constraints.txt
+
+.PHONY: help run test test-slow lint format clean
+
+help:  ## say what can be done here
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
+	$(BIN)/python workflow/drive.py $(ARGS)
+
+test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/.test  ## put style right
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+clean:  ## remove results and Snakemake's own records (not the environment)
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf .snakemake
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@command -v $(CXX) >/dev/null || { echo "A C++ compiler is needed to build GPAW (looked for: $(CXX))" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip==26.3"
+
+$(VENV)/.run: $(VENV)/bin/python $(PINS)
+	@echo "Installing the pinned packages into $(VENV) (a minute or two, once)"
+	$(INSTALL) $(RUN_GROUPS:%=--group %)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(INSTALL) --group test
+	@touch $@

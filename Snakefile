@@ -1,0 +1,27 @@
+# From a crystal to the MS-SSIM report: structures -> DFT -> density maps ->
+# joined images -> noisy data sets -> four trainings -> evaluation -> report.
+# Run it with `make run`, or `snakemake --cores N` in an environment that has Snakemake.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+# in the order in which data flows
+include: "workflow/rules/structures.smk"
+include: "workflow/rules/dft.smk"
+include: "workflow/rules/maps.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/evaluation/quality.csv",
+        "results/report.html",

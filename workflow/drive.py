@@ -1,0 +1,41 @@
+"""Run Snakemake, going on where a killed run stopped; a second driver is refused.
+
+Snakemake leaves a lock behind when it is killed. Whether another driver is at
+work in this folder is known here from a lock that the system itself drops when
+its holder ends, so a stale lock of Snakemake can be removed without asking.
+
+    python workflow/drive.py [arguments of snakemake]
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    """Become ``snakemake`` with the arguments given, or return why not."""
+    folder = Path(".snakemake")
+    folder.mkdir(exist_ok=True)
+    lock = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write(
+            f"Another run is at work in {Path.cwd()}; wait for it, or stop it, then try again.\n"
+        )
+        return 1
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    if any((folder / "locks").glob("*.lock")):
+        sys.stderr.write("An earlier run was killed; going on where it stopped.\n")
+        unlocked = subprocess.run([*command, "--unlock"], check=False)
+        if unlocked.returncode:
+            return unlocked.returncode
+    # Snakemake keeps the lock as long as it lives; its jobs do not get it
+    os.set_inheritable(lock, True)
+    return os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+# Helpers only; nothing here needs more than Snakemake's own environment.
+import hashlib
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+# the package lies beside the scripts, which therefore import it without this
+sys.path.insert(0, str(RULES.parent / "scripts"))
+
+from temdenoise.configuration import SPLITS, checked
+from temdenoise.errors import ConfigurationError
+from temdenoise.provenance import code_digest, module_constant
+
+try:
+    config = checked(config)
+except ConfigurationError as error:
+    raise WorkflowError(str(error)) from None
+
+NOISES = config["datasets"]["noises"]
+FIGURES = ["1", "2", "4", "5"]  # numbered as in the paper; Fig. 3 needs a micrograph
+
+
+wildcard_constraints:
+    structure="(train|val|test)-[0-9]+",
+    split="train|val|test",
+    noise="[a-z0-9_]+",
+    figure="[0-9]+",
+
+
+def structures(split):
+    """Names of a split's structures: adding one to a split leaves all others as they are."""
+    return [f"{split}-{i:04d}" for i in range(config["structures"]["count"][split])]
+
+
+def maps_of(split):
+    """Density maps of a split's structures."""
+    return [f"results/maps/{structure}.tif" for structure in structures(split)]
+
+
+def split_maps(wildcards):
+    """Density maps of the split a rule works on."""
+    return maps_of(wildcards.split)
+
+
+def recipe(module):
+    """RECIPE of a dear module, read without importing it."""
+    return module_constant(module, "RECIPE")
+
+
+def stored_c_noise(wildcards):
+    """C of a split's stored frames: the grid; for training its part in the trained range."""
+    grid = config["datasets"]["c_noise_grid"]
+    if wildcards.split != "train":
+        return grid
+    low, high = config["datasets"]["c_noise_train"]
+    return [c for c in grid if low <= c <= high]
+
+
+def file_digest(path):
+    """Digest of a file that is no Python module, named relative to the rules."""
+    return hashlib.sha256((RULES / path).read_bytes()).hexdigest()[:16]
+
+
+def figure_inputs(wildcards):
+    """Files a figure shows."""
+    if wildcards.figure == "5":
+        return {"graph": "results/figures/workflow.json"}
+    images = {
+        f"{noise}_{kind}": f"results/datasets/{noise}/test/{kind}"
+        for noise in NOISES
+        for kind in ("clean.tif", "noisy.tif", "manifest.json")
+    }
+    if wildcards.figure == "1":
+        shown = structures("train")[:3]
+        return images | {
+            "atoms": [f"results/structures/{s}.extxyz" for s in shown],
+            "maps": [f"results/maps/{s}.tif" for s in shown],
+            "joined": "results/mosaics/train/joined.tif",
+            "shifted": "results/mosaics/train/images.tif",
+            "joints": "results/mosaics/train/joints.json",
+        }
+    predictions = {
+        f"{noise}_predictions": f"results/evaluation/{noise}/predictions.tif"
+        for noise in NOISES
+    }
+    return images | predictions | {"quality": "results/evaluation/quality.csv"}

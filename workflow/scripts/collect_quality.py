@@ -1,0 +1,9 @@
+"""Put the quality tables of all noises into one (rule collect_quality)."""
+
+from temdenoise.files import read_table, write_table
+from temdenoise.jobs import job
+
+with job(snakemake) as say:
+    rows = [row for path in snakemake.input.tables for row in read_table(path)]
+    write_table(snakemake.output.table, rows)
+    say(f"{len(rows)} rows")

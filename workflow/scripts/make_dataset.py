@@ -1,0 +1,60 @@
+"""Make the clean and noisy images of one noise and split (rule make_dataset)."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+from temdenoise.files import read_json, write_json
+from temdenoise.images.datasets import frames, intensity_scale, noisy_frames
+from temdenoise.jobs import job
+from temdenoise.storage import read_images, write_images
+
+with job(snakemake) as say:
+    params, output = snakemake.params, snakemake.output
+    noise, split = snakemake.wildcards.noise, snakemake.wildcards.split
+    images = read_images(snakemake.input.images)
+    scale = intensity_scale(read_images(path).data for path in snakemake.input.training_maps)
+    shape = images.data.shape
+    about = {"sampling": images.sampling, "unit": "1", "scale": asdict(scale)}
+    write_images(
+        output.clean,
+        (scale.normalise(image) for image in images.data),
+        shape=shape,
+        quantity=f"normalised {images.quantity}",
+        **about,
+    )
+    listed = frames(shape[0], params.c_noise)
+    write_images(
+        output.noisy,
+        noisy_frames(
+            read_images(output.clean).data,
+            listed,
+            noise=noise,
+            split=split,
+            seed=params.seed,
+            background_correlation=params.background_correlation,
+            clip=params.clip,
+        ),
+        shape=(len(listed), *shape[1:]),
+        quantity=f"normalised {images.quantity} with {noise} noise",
+        **about,
+    )
+    write_json(
+        output.manifest,
+        {
+            "noise": noise,
+            "split": split,
+            "seed": params.seed,
+            "background_correlation": params.background_correlation,
+            "clip": params.clip,
+            "structures": read_json(snakemake.input.joints)["structures"],
+            "sampling_angstrom": images.sampling,
+            "scale": asdict(scale) | {"unit": images.unit},
+            "sha256": {
+                name: hashlib.sha256(Path(output[name]).read_bytes()).hexdigest()
+                for name in ("clean", "noisy")
+            },
+            "frames": [asdict(frame) for frame in listed],
+        },
+    )
+    say(f"{shape[0]} clean images, {len(listed)} noisy frames of {shape[1]} px")

@@ -1,0 +1,28 @@
+"""Compute the electron density of one structure (rule run_dft)."""
+
+import numpy as np
+from ase.io import read
+from temdenoise.files import write_json
+from temdenoise.groundtruth.dft import run_dft
+from temdenoise.jobs import job
+from temdenoise.storage import write_images
+
+with job(snakemake) as say:
+    result = run_dft(
+        read(snakemake.input.atoms), **snakemake.params.options, txt=snakemake.log.gpaw
+    )
+    write_images(
+        snakemake.output.density,
+        np.moveaxis(result.n_R, 2, 0),
+        sampling=result.spacing[:2],
+        spacing_z=result.spacing[2],
+        quantity=f"{snakemake.params.options['density']} electron density",
+        unit="e/angstrom^3",
+        expected_electrons=result.expected_electrons,
+    )
+    write_json(snakemake.output.summary, result.summary)
+    say(
+        "{energy_ev:.3f} eV after {scf_steps} SCF steps, {scf_seconds:.0f} s".format_map(
+            result.summary
+        )
+    )

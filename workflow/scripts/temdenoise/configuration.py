@@ -1,0 +1,146 @@
+"""Check a configuration before any job starts.
+
+Used by the Snakefile, so it needs nothing beyond what Snakemake itself installs.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from temdenoise.errors import ConfigurationError
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SPLITS = ("train", "val", "test")
+
+
+def load_schema() -> dict[str, Any]:
+    """Read the schema of the configuration."""
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
+def checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill in defaults and refuse what the workflow cannot run with.
+
+    Parameters
+    ----------
+    config
+        The configuration as read; not changed.
+
+    Returns
+    -------
+    dict
+        A complete, valid configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming every faulty key, its value, what is expected and the remedy.
+    """
+    schema = load_schema()
+    config = deepcopy(config)
+    problems = [*_not_finite(config)]
+    _fill_defaults(config, schema)
+    problems += [_describe(e) for e in Draft202012Validator(schema).iter_errors(config)]
+    if not problems:
+        problems = [*_contradictions(config)]
+    if problems:
+        raise ConfigurationError(
+            "the configuration cannot be used:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + "\nSee config/README.md for every key."
+        )
+    return config
+
+
+def _fill_defaults(config: Any, schema: dict[str, Any]) -> None:
+    if not isinstance(config, dict):
+        return
+    for key, sub in schema.get("properties", {}).items():
+        if "default" in sub:
+            config.setdefault(key, deepcopy(sub["default"]))
+        if key in config:
+            _fill_defaults(config[key], sub)
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _not_finite(item, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _not_finite(item, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"`{key}` holds {value}: expected a finite number"
+
+
+def _describe(error) -> str:
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(known))[0]
+        close = difflib.get_close_matches(unknown, known, n=1)
+        return (
+            f"`{f'{key}.{unknown}'.lstrip('.')}` = {error.instance[unknown]!r}: there is no such "
+            + f"key; {f'did you mean `{close[0]}`?' if close else 'remove it.'} "
+            + f"Known here: {', '.join(known)}"
+        )
+    expected = {
+        "type": lambda v: f"expected {v}",
+        "enum": lambda v: f"expected one of {', '.join(map(str, v))}",
+        "minimum": lambda v: f"expected at least {v}",
+        "maximum": lambda v: f"expected at most {v}",
+        "exclusiveMinimum": lambda v: f"expected more than {v}",
+        "exclusiveMaximum": lambda v: f"expected less than {v}",
+        "minItems": lambda v: f"expected at least {v} values",
+        "maxItems": lambda v: f"expected at most {v} values",
+        "uniqueItems": lambda _: "expected no value twice",
+    }[error.validator](error.validator_value)
+    about = " ".join(
+        text for text in (error.schema.get("description"), error.schema.get("x-remedy")) if text
+    )
+    return f"`{key}` = {error.instance!r}: {expected}" + (f" ({about})" if about else "")
+
+
+def _contradictions(config: dict[str, Any]) -> Iterator[str]:
+    """Check what no single key can tell."""
+    structures, datasets = config["structures"], config["datasets"]
+    training, mosaics = config["training"], config["mosaics"]
+    low, high = structures["vacancies"]
+    if low > high:
+        yield f"`structures.vacancies` = {[low, high]}: expected the smaller number first"
+    low, high = datasets["c_noise_train"]
+    if low >= high:
+        yield f"`datasets.c_noise_train` = {[low, high]}: expected the smaller C first"
+    grid = datasets["c_noise_grid"]
+    if grid != sorted(grid):
+        yield f"`datasets.c_noise_grid` = {grid}: expected ascending values"
+    if not any(low <= c <= high for c in grid):
+        yield (
+            f"`datasets.c_noise_grid` = {grid}: expected at least one C within "
+            f"`datasets.c_noise_train` = {[low, high]}, to validate the training on"
+        )
+    for c in config["report"]["c_noise"]:
+        if c not in grid:
+            yield f"`report.c_noise` holds {c}: expected values of `datasets.c_noise_grid` = {grid}"
+    if training["patch"] > mosaics["size"]:
+        yield (
+            f"`training.patch` = {training['patch']}: expected at most "
+            f"`mosaics.size` = {mosaics['size']}"
+        )
+    multiple = 2 ** training["levels"]
+    if training["patch"] % multiple:
+        yield (
+            f"`training.patch` = {training['patch']}: expected a multiple of {multiple} "
+            f"(2 to the power of `training.levels` = {training['levels']})"
+        )
+    if training["steps"] % training["checkpoint_every"]:
+        yield (
+            f"`training.steps` = {training['steps']}: expected a multiple of "
+            f"`training.checkpoint_every` = {training['checkpoint_every']}"
+        )

@@ -1,0 +1,1 @@
+"""Ground truth: from atoms to joined images of their projected density."""

@@ -1,0 +1,180 @@
+"""Join maps of different structures into large images and shift them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+
+def tiles_needed(image_extent: float, tile_extent: Sequence[float]) -> tuple[int, int]:
+    """Return how many tiles along x and y cover an image without repeating.
+
+    Parameters
+    ----------
+    image_extent
+        Side of the square image [Å].
+    tile_extent
+        Sides of one map [Å].
+
+    Examples
+    --------
+    >>> tiles_needed(51.2, (12.3, 12.8))
+    (5, 4)
+    """
+    counts = [int(np.ceil(image_extent / side - 1e-9)) for side in tile_extent]
+    return counts[0], counts[1]
+
+
+def draw_tiles(rng: np.random.Generator, n_maps: int, tiles: tuple[int, int]) -> np.ndarray:
+    """Draw which map stands where; every map is used before any comes again.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices of maps, shape `tiles`.
+    """
+    count = tiles[0] * tiles[1]
+    rounds = [rng.permutation(n_maps) for _ in range(-(-count // n_maps))]
+    return rng.permutation(np.concatenate(rounds)[:count]).reshape(tiles)
+
+
+def join(maps: Sequence[np.ndarray], layout: np.ndarray) -> np.ndarray:
+    """Join maps side by side.
+
+    Parameters
+    ----------
+    maps
+        Maps of equal shape (x, y).
+    layout
+        Indices into `maps`, shape (tiles along x, tiles along y).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (tiles along x * x, tiles along y * y).
+    """
+    return np.block([[maps[index] for index in row] for row in layout])
+
+
+def joint_ratio(mosaic: np.ndarray, tile_shape: tuple[int, int]) -> float:
+    """Largest jump across a joint over the largest neighbour-pixel jump inside the maps.
+
+    Joints between the mosaic's opposite edges count, since it is used as periodic.
+    About 1 or less means that a joint cannot be told from the inside of a map.
+
+    Parameters
+    ----------
+    mosaic
+        Joined maps, shape (x, y).
+    tile_shape
+        Shape of one map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave = np.cos(2 * np.pi * np.arange(64) / 16)
+    >>> smooth = np.add.outer(wave, wave)
+    >>> joint_ratio(smooth, (16, 16)) <= 1
+    True
+    >>> smooth[:16] += 1
+    >>> joint_ratio(smooth, (16, 16)) > 2
+    True
+    """
+    across, inside = [], []
+    for axis, period in enumerate(tile_shape):
+        jump = np.abs(np.roll(mosaic, -1, axis) - mosaic)
+        is_joint = np.arange(mosaic.shape[axis]) % period == period - 1
+        across.append(jump.compress(is_joint, axis).max())
+        inside.append(jump.compress(~is_joint, axis).max())
+    return float(max(across) / max(inside))
+
+
+def cut(
+    mosaic: np.ndarray,
+    *,
+    mosaic_sampling: tuple[float, float],
+    origin: tuple[float, float],
+    size: int,
+    sampling: float,
+) -> np.ndarray:
+    """Cut a square image with square pixels out of a periodic mosaic.
+
+    Pixel (i, j) is the mosaic's value at origin + (i, j) * sampling, wrapped
+    around its edges, by cubic spline interpolation: a random `origin` is the
+    paper's shifted image.
+
+    Parameters
+    ----------
+    mosaic
+        Shape (x, y), periodic.
+    mosaic_sampling
+        Its pixel size along x and y [Å].
+    origin
+        Position of the image's first pixel in the mosaic [Å].
+    size
+        Side of the image [pixels].
+    sampling
+        Pixel size of the image [Å].
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, shape (size, size).
+    """
+    axes = [
+        (o + np.arange(size) * sampling) / step
+        for o, step in zip(origin, mosaic_sampling, strict=True)
+    ]
+    return ndimage.map_coordinates(
+        mosaic, np.meshgrid(*axes, indexing="ij"), order=3, mode="grid-wrap"
+    )
+
+
+def joined_and_shifted(
+    maps: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    *,
+    map_sampling: tuple[float, float],
+    size: int,
+    sampling: float,
+) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Make one image: draw maps, join them, shift them.
+
+    Parameters
+    ----------
+    maps
+        Maps of equal shape (x, y) to draw from.
+    rng
+        Where the randomness comes from.
+    map_sampling
+        Pixel size of the maps along x and y [Å].
+    size
+        Side of the image [pixels].
+    sampling
+        Pixel size of the image [Å].
+
+    Returns
+    -------
+    shifted : numpy.ndarray
+        The image, shape (size, size).
+    joined : numpy.ndarray
+        The same mosaic before the shift, shape (size, size).
+    record : dict
+        Layout of the maps, origin of the shift [Å] and joint ratio.
+    """
+    shape = maps[0].shape
+    tile_extent = [n * step for n, step in zip(shape, map_sampling, strict=True)]
+    layout = draw_tiles(rng, len(maps), tiles_needed(size * sampling, tile_extent))
+    mosaic = join(maps, layout)
+    extent = [n * side for n, side in zip(layout.shape, tile_extent, strict=True)]
+    origin = tuple(float(rng.uniform(0, side)) for side in extent)
+    images = [
+        cut(mosaic, mosaic_sampling=map_sampling, origin=o, size=size, sampling=sampling)
+        for o in (origin, (0.0, 0.0))
+    ]
+    record = {
+        "layout": layout.tolist(),
+        "origin_angstrom": list(origin),
+        "joint_ratio": joint_ratio(mosaic, shape),
+    }
+    return images[0], images[1], record

@@ -1,0 +1,1 @@
+"""Images for learning: noise models and data sets."""

@@ -1,0 +1,120 @@
+"""Data sets: normalised clean images, and noisy frames of each at every C."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from temdenoise.errors import DataError
+from temdenoise.images.noise import corrupt
+from temdenoise.seeding import generator
+
+
+@dataclass(frozen=True)
+class IntensityScale:
+    """The one affine scale of a data set: normalised = (density - offset) / range.
+
+    Attributes
+    ----------
+    offset, range
+        In the unit of the maps, e/Å².
+    """
+
+    offset: float
+    range: float
+
+    def normalise(self, density: np.ndarray) -> np.ndarray:
+        """Send density [e/Å²] to about [0, 1], float32."""
+        return ((density - self.offset) / self.range).astype(np.float32)
+
+    def denormalise(self, image: np.ndarray) -> np.ndarray:
+        """Send normalised values back to density [e/Å²]."""
+        return image * self.range + self.offset
+
+
+def intensity_scale(maps: Iterable[np.ndarray]) -> IntensityScale:
+    """Choose the scale that sends the training maps' smallest value to 0, the largest to 1.
+
+    Parameters
+    ----------
+    maps
+        The training maps [e/Å²]; those of other splits must not be looked at.
+
+    Raises
+    ------
+    DataError
+        If all maps are constant.
+    """
+    lows, highs = zip(*((float(m.min()), float(m.max())) for m in maps), strict=True)
+    low, high = min(lows), max(highs)
+    if not high > low:
+        raise DataError(
+            f"all training maps are constant ({low} e/Å²), so they have no scale; "
+            "look at the density maps"
+        )
+    return IntensityScale(offset=low, range=high - low)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One noisy frame of a data set.
+
+    Attributes
+    ----------
+    index
+        Its place in the noisy stack.
+    image
+        Place of its clean image in the clean stack.
+    c_noise
+        Noise coefficient C.
+    """
+
+    index: int
+    image: int
+    c_noise: float
+
+
+def frames(n_images: int, c_noise: Sequence[float]) -> list[Frame]:
+    """List the frames of a data set: every image at every C.
+
+    Examples
+    --------
+    >>> [(f.image, f.c_noise) for f in frames(2, [0.1, 0.2])]
+    [(0, 0.1), (0, 0.2), (1, 0.1), (1, 0.2)]
+    """
+    pairs = [(image, c) for image in range(n_images) for c in c_noise]
+    return [Frame(index, image, c) for index, (image, c) in enumerate(pairs)]
+
+
+def noisy_frames(
+    clean: np.ndarray,
+    listed: Iterable[Frame],
+    *,
+    noise: str,
+    split: str,
+    seed: int,
+    background_correlation: float,
+    clip: bool,
+) -> Iterator[np.ndarray]:
+    """Yield the noisy frames one by one, each from a random stream of its own.
+
+    Parameters
+    ----------
+    clean
+        Normalised images, shape (n_images, x, y).
+    listed
+        The frames wanted.
+    noise, background_correlation, clip
+        See `noise.corrupt`.
+    split, seed
+        Name the random streams.
+    """
+    for frame in listed:
+        yield corrupt(
+            clean[frame.image],
+            noise=noise,
+            c_noise=frame.c_noise,
+            rng=generator(seed, "noise", noise, split, frame.image, repr(frame.c_noise)),
+            clip=clip,
+            background_correlation=background_correlation,
+        )

@@ -1,0 +1,1 @@
+"""Judging denoised images: metrics, baselines, evaluation."""

@@ -1,0 +1,1 @@
+"""Denoising networks: architecture, training, inference."""

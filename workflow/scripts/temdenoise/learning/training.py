@@ -1,0 +1,324 @@
+"""Train a denoiser: batches, loss, Lightning module, interruption and resumption.
+
+Every batch depends on the seed and the number of its step alone, and everything
+else that has a state is in the checkpoint: an interrupted training that is
+resumed ends with the same weights as an undisturbed one.
+"""
+
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from temdenoise.files import atomic, write_table
+from temdenoise.images.datasets import Frame
+from temdenoise.images.noise import corrupt
+from temdenoise.learning.networks import UNet
+from temdenoise.seeding import generator
+
+RECIPE = 1
+"""Version of what this module computes; raise it when a change alters the weights."""
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images of one split, normalised.
+
+    Attributes
+    ----------
+    clean
+        Shape (n_images, x, y).
+    noisy
+        Stored frames, shape (n_frames, x, y).
+    frames
+        Which image and C each stored frame has.
+    """
+
+    clean: np.ndarray
+    noisy: np.ndarray
+    frames: Sequence[Frame]
+
+
+class Batches(Dataset):
+    """Training batches by number of the step: random patches, flipped and turned, made noisy.
+
+    Parameters
+    ----------
+    images
+        The training split.
+    noise, c_noise, background_correlation, clip
+        Noise to train on, see `images.noise.corrupt`; C is drawn uniformly from
+        the range `c_noise`.
+    noise_source
+        ``fresh``: new noise in every batch; ``stored``: the stored frames.
+    patch
+        Side of a patch [pixels].
+    batch
+        Patches per batch.
+    seed
+        Names the random streams.
+    """
+
+    def __init__(
+        self,
+        images: TrainingImages,
+        *,
+        noise: str,
+        c_noise: tuple[float, float],
+        background_correlation: float,
+        clip: bool,
+        noise_source: str,
+        patch: int,
+        batch: int,
+        seed: int,
+    ):
+        self.images, self.noise, self.c_noise = images, noise, c_noise
+        self.noise_source = noise_source
+        self.options = {"background_correlation": background_correlation, "clip": clip}
+        self.patch, self.batch, self.seed = patch, batch, seed
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return noisy and clean patches, shape (batch, 1, patch, patch), and their C."""
+        rng = generator(self.seed, "training", self.noise, step)
+        draws = [self._draw(rng) for _ in range(self.batch)]
+        noisy, clean = (
+            torch.from_numpy(np.stack([draw[i] for draw in draws])[:, None]) for i in (0, 1)
+        )
+        return noisy, clean, torch.tensor([draw[2] for draw in draws], dtype=torch.float32)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+        extent = self.images.clean.shape[1:]
+        origin = tuple(int(rng.integers(0, side - self.patch, endpoint=True)) for side in extent)
+        window = tuple(slice(o, o + self.patch) for o in origin)
+        if self.noise_source == "stored":
+            frame = self.images.frames[rng.integers(len(self.images.frames))]
+            clean = np.asarray(self.images.clean[frame.image][window])
+            noisy = np.asarray(self.images.noisy[frame.index][window])
+            c_noise = frame.c_noise
+        else:
+            image = self.images.clean[rng.integers(len(self.images.clean))]
+            clean = np.asarray(image[window])
+            c_noise = float(rng.uniform(*self.c_noise))
+            noisy = corrupt(
+                clean,
+                noise=self.noise,
+                c_noise=c_noise,
+                rng=rng,
+                extent=extent,
+                origin=origin,
+                **self.options,
+            )
+        turns, flip = rng.integers(4), rng.integers(2)
+        pair = [np.rot90(array, turns) for array in (noisy, clean)]
+        pair = [array[::-1] if flip else array for array in pair]
+        return np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), c_noise
+
+
+class DenoisingModule(lightning.LightningModule):
+    """Lightning's view of the training: loss, optimiser, averaged weights, history."""
+
+    def __init__(self, network: UNet, *, steps: int, learning_rate: float, average: float):
+        super().__init__()
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average))
+        self.steps, self.learning_rate = steps, learning_rate
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        """Mean absolute error, weighted so that weak noise counts as much as strong noise."""
+        noisy, clean, c_noise = batch
+        error = (self.network(noisy) - clean).abs().mean(dim=(1, 2, 3))
+        self._losses.append(error.detach().mean())
+        self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
+        # the error that can be reached grows about as C does, from a small value at C = 0
+        return (error / (c_noise + 0.05)).mean()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the averaged weights follow."""
+        self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Mean absolute error of the averaged weights on a validation frame."""
+        noisy, clean = batch
+        self.log("val_l1", (self.average(noisy) - clean).abs().mean(), prog_bar=True, logger=False)
+
+    def record(self) -> None:
+        """Add one row to the history."""
+        self.history.append(
+            {
+                "step": self.global_step,
+                "learning_rate": self.lr_schedulers().get_last_lr()[0],
+                "train_l1": float(torch.stack(self._losses).mean()),
+                "val_l1": float(self.trainer.callback_metrics["val_l1"]),
+            }
+        )
+        self._losses.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the history into the checkpoint."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history from the checkpoint."""
+        self.history = checkpoint["history"]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam with a one-cycle learning rate."""
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.learning_rate, total_steps=self.steps, pct_start=0.2
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class _ValidationFrames(Dataset):
+    def __init__(self, images: TrainingImages, frames: Sequence[Frame]):
+        self.images, self.frames = images, frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        frame = self.frames[index]
+        pair = self.images.noisy[frame.index], self.images.clean[frame.image]
+        return tuple(torch.from_numpy(np.ascontiguousarray(a))[None, None] for a in pair)
+
+
+class _Steps(Sampler):
+    """The steps of the coming epoch; after a resumption too."""
+
+    def __init__(self, module: DenoisingModule, per_epoch: int):
+        self.module, self.per_epoch = module, per_epoch
+
+    def __len__(self) -> int:
+        return self.per_epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.module.global_step
+        return iter(range(first, first + self.per_epoch))
+
+
+class _Keep(lightning.Callback):
+    """Write checkpoint and metrics after every epoch, whole or not at all."""
+
+    def __init__(self, work: Path):
+        self.work = work
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: DenoisingModule) -> None:
+        module.record()
+        with atomic(self.work / "last.ckpt") as path:
+            trainer.save_checkpoint(path)
+        write_table(self.work / "metrics.csv", module.history)
+
+
+def train(
+    training: TrainingImages,
+    validation: TrainingImages,
+    *,
+    noise: str,
+    c_noise: tuple[float, float],
+    background_correlation: float,
+    clip: bool,
+    noise_source: str,
+    width: int,
+    levels: int,
+    patch: int,
+    batch: int,
+    steps: int,
+    checkpoint_every: int,
+    learning_rate: float,
+    average: float,
+    seed: int,
+    threads: int,
+    work: Path,
+    progress: bool = False,
+) -> tuple[UNet, list[dict[str, float]]]:
+    """Train one network, or go on with a training that was interrupted.
+
+    Parameters
+    ----------
+    training, validation
+        The two splits; validation frames outside the range `c_noise` are left out.
+    noise, c_noise, background_correlation, clip, noise_source, patch, batch
+        See `Batches`.
+    width, levels
+        See `networks.UNet`.
+    steps
+        Optimiser steps.
+    checkpoint_every
+        Steps between two checkpoints, each with a validation; divides `steps`.
+    learning_rate
+        Peak of the one-cycle schedule.
+    average
+        Decay of the exponential moving average of the weights.
+    seed
+        Of initial weights and batches; the same seed gives the same weights on
+        the same machine with the same number of threads.
+    threads
+        CPU threads to use; a GPU is used where there is one.
+    work
+        Folder for checkpoints. A training resumes from ``last.ckpt`` in it, so it
+        must be named after everything that decides the outcome. Removed at the end.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    network : UNet
+        With the averaged weights.
+    history : list of dict
+        One row per checkpoint: step, learning_rate, train_l1, val_l1.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(int(generator(seed, "weights", noise).integers(2**31)))
+    module = DenoisingModule(
+        UNet(width=width, levels=levels), steps=steps, learning_rate=learning_rate, average=average
+    )
+    batches = Batches(
+        training,
+        noise=noise,
+        c_noise=c_noise,
+        background_correlation=background_correlation,
+        clip=clip,
+        noise_source=noise_source,
+        patch=patch,
+        batch=batch,
+        seed=seed,
+    )
+    inside = [f for f in validation.frames if c_noise[0] <= f.c_noise <= c_noise[1]]
+    loaders = (
+        DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
+        DataLoader(_ValidationFrames(validation, inside), batch_size=None),
+    )
+    with warnings.catch_warnings():
+        # batches are made in a small part of a step's time, so workers would only cost
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer = lightning.Trainer(
+            max_epochs=steps // checkpoint_every,
+            accelerator="auto",
+            devices=1,
+            deterministic=True,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            num_sanity_val_steps=0,
+            callbacks=[_Keep(work)],
+        )
+        checkpoint = work / "last.ckpt"
+        trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+    shutil.rmtree(work)
+    return module.average.module.cpu().eval(), module.history

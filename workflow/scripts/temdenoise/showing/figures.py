@@ -1,0 +1,349 @@
+"""The paper's figures, drawn anew from this run; each returns the numbers it shows.
+
+Each function takes what `gather` in the script read from the files and returns
+the figure and tidy rows for the CSV beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.data.colors import jmol_colors
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+
+from temdenoise.images.noise import NOISES
+from temdenoise.showing.style import (
+    COLOURS,
+    DOUBLE_COLUMN,
+    EXTRAPOLATION,
+    LABELS,
+    show_image,
+)
+from temdenoise.showing.workflow_graph import essential, layers
+from temdenoise.storage import Images
+
+Rows = list[dict[str, Any]]
+
+
+def figure_1(
+    *,
+    atoms: Mapping[str, Atoms],
+    maps: Mapping[str, Images],
+    joined: Images,
+    shifted: Images,
+    joints: Mapping[str, Any],
+    clean: Images,
+    noisy: Mapping[str, tuple[np.ndarray, float]],
+    fade_width: float,
+) -> tuple[Figure, Rows]:
+    """From structures to noisy images.
+
+    Parameters
+    ----------
+    atoms, maps
+        Some structures and their projected densities [e/Å²], by name.
+    joined, shifted
+        The first joined image before its shift, and the stack of shifted images [e/Å²].
+    joints
+        Record of the joined images.
+    clean
+        Stack of normalised images.
+    noisy
+        The first of them with each noise, and its C.
+    fade_width
+        Rim over which displacements fade [Å].
+    """
+    rows: Rows = []
+
+    def note(panel: str, item: str, quantity: str, value: Any) -> None:
+        rows.append({"panel": panel, "item": item, "quantity": quantity, "value": value})
+
+    figure = plt.figure(figsize=(DOUBLE_COLUMN, 7.6), layout="constrained")
+    grid = figure.add_gridspec(3, 1, height_ratios=[2.9, 2.6, 1.75])
+    top = grid[0].subgridspec(2, len(atoms))
+    span = [min(m.data.min() for m in maps.values()), max(m.data.max() for m in maps.values())]
+    drawn = None
+    for column, name in enumerate(atoms):
+        axes = figure.add_subplot(top[0, column])
+        _draw_atoms(axes, atoms[name], fade_width)
+        axes.set_title(f"{'a  ' if column == 0 else ''}{name}")
+        axes = figure.add_subplot(top[1, column])
+        image = maps[name]
+        drawn = show_image(
+            axes, image.data, sampling=image.sampling, bar=True, vmin=span[0], vmax=span[1]
+        )
+        note("a", name, "n_atoms", len(atoms[name]))
+        note("a", name, "vacancies", atoms[name].info["vacancy_sites"])
+        note("a", name, "electrons_in_map", image.metadata["electrons"])
+    figure.colorbar(drawn, ax=figure.axes[1::2], label="Projected density (e/Å²)", aspect=12)
+
+    middle = grid[1].subgridspec(1, 2)
+    for column, (title, image) in enumerate(
+        [("b  Joined maps (joints dashed)", joined.data), ("c  Shifted image", shifted.data[0])]
+    ):
+        axes = figure.add_subplot(middle[column])
+        show_image(axes, image, sampling=joined.sampling, bar=True)
+        axes.set_title(title)
+        if column == 0:
+            tile = next(iter(maps.values()))
+            for draw, limit, n, step in zip(
+                (axes.axvline, axes.axhline),
+                (axes.get_xlim(), axes.get_ylim()),
+                tile.data.shape,
+                tile.sampling,
+                strict=True,
+            ):
+                for edge in np.arange(n * step / 10, limit[1], n * step / 10):
+                    draw(edge, color="white", lw=0.5, ls=(0, (4, 4)))
+    note("b", "all images", "worst_joint_ratio", joints["worst_joint_ratio"])
+    for axis, value in zip("xy", joints["images"][0]["origin_angstrom"], strict=True):
+        note("c", "first image", f"shift_{axis}_angstrom", value)
+
+    bottom = grid[2].subgridspec(1, 1 + len(noisy))
+    side = min(64, *clean.data.shape[1:])
+    crop = clean.data[0, :side, :side]
+    panels = [("d  clean", crop)] + [
+        (f"{NOISES[noise].symbol}, C = {c:g}", image[:side, :side])
+        for noise, (image, c) in noisy.items()
+    ]
+    for column, (title, image) in enumerate(panels):
+        axes = figure.add_subplot(bottom[column])
+        show_image(axes, image, sampling=clean.sampling, bar=True, vmin=-0.2, vmax=1.2)
+        axes.set_title(title)
+    for noise, (image, c) in noisy.items():
+        note("d", noise, "c_noise", c)
+        note("d", noise, "rms_difference", float(np.std(image - clean.data[0])))
+    return figure, rows
+
+
+def _draw_atoms(axes, atoms: Atoms, fade_width: float) -> None:
+    extent = atoms.cell.lengths()[:2] / 10
+    for number, (x, y, _) in zip(atoms.numbers, atoms.positions / 10, strict=True):
+        axes.add_patch(
+            Circle(
+                (x, y),
+                0.06 * covalent_radii[number],
+                facecolor=jmol_colors[number],
+                edgecolor="black",
+                lw=0.4,
+            )
+        )
+    rim = fade_width / 10
+    axes.add_patch(
+        Rectangle((rim, rim), *(extent - 2 * rim), fill=False, ec="#D55E00", lw=0.8, ls="--")
+    )
+    axes.set(xlim=(0, extent[0]), ylim=(0, extent[1]), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(True)
+
+
+def figure_2(
+    *,
+    quality: Rows,
+    clean: Mapping[str, Images],
+    noisy: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[float, np.ndarray]],
+    c_noise: Sequence[float],
+) -> tuple[Figure, Rows]:
+    """Enlarged corrupted and predicted images, bars, and MS-SSIM against C.
+
+    Parameters
+    ----------
+    quality
+        Rows of ``quality.csv``.
+    clean, noisy, denoised
+        By noise (and C): the first test image, corrupted, and denoised by its specialist.
+    c_noise
+        The C to show enlarged.
+    """
+    noises = list(clean)
+    rows = _specialists(quality)
+    figure = plt.figure(figsize=(DOUBLE_COLUMN, 8.9), layout="constrained")
+    grid = figure.add_gridspec(3, 1, height_ratios=[len(noises) * 1.25, 1.7, 1.9])
+    images = grid[0].subgridspec(len(noises), 1 + 2 * len(c_noise))
+    for row, noise in enumerate(noises):
+        side = min(48, *clean[noise].data.shape[1:])
+        panels = [("clean", clean[noise].data[0])]
+        for c in c_noise:
+            panels += [(f"noisy, C = {c:g}", noisy[noise][c]), ("CNN", denoised[noise][c])]
+        for column, (title, image) in enumerate(panels):
+            axes = figure.add_subplot(images[row, column])
+            show_image(
+                axes,
+                image[:side, :side],
+                sampling=clean[noise].sampling,
+                bar=column == 0,
+                vmin=-0.1,
+                vmax=1.1,
+            )
+            if row == 0:
+                axes.set_title(f"a  {title}" if column == 0 else title)
+            if column == 0:
+                axes.set_ylabel(NOISES[noise].title.replace(" + ", " +\n"))
+    bars = grid[1].subgridspec(1, len(c_noise))
+    for column, c in enumerate(c_noise):
+        axes = figure.add_subplot(bars[column])
+        for offset, method in enumerate(("raw", "gaussian_blur", "cnn")):
+            values = [_curve(rows, noise, method)[c] for noise in noises]
+            places = np.arange(len(noises)) + (offset - 1) * 0.27
+            drawn = axes.bar(places, values, 0.25, color=COLOURS[method], label=LABELS[method])
+            axes.bar_label(drawn, fmt="%.3f", fontsize=4.5, padding=1)
+        axes.set_xticks(np.arange(len(noises)), [NOISES[noise].symbol for noise in noises])
+        lowest = min(_curve(rows, noise, "raw")[c] for noise in noises)
+        axes.set(ylim=(max(0, lowest - 0.08), 1.02), ylabel="MS-SSIM")
+        axes.set_title(f"{'b  ' if column == 0 else ''}C = {c:g} ({_region(rows, c)})")
+    curves = grid[2].subgridspec(1, len(noises))
+    for column, noise in enumerate(noises):
+        axes = figure.add_subplot(curves[column])
+        draw_curves(axes, rows, noise)
+        axes.set_title(f"{'c  ' if column == 0 else ''}{NOISES[noise].title}")
+        axes.set_xlabel("Noise coefficient C")
+        if column == 0:
+            axes.set_ylabel("MS-SSIM")
+            axes.legend(frameon=False, loc="lower left")
+    return figure, rows
+
+
+def draw_curves(axes, rows: Rows, noise: str) -> None:
+    """Draw MS-SSIM against C for one noise; extrapolation is shaded."""
+    inside = [r["c_noise"] for r in rows if r["region"] == "interpolation"]
+    outside = [r["c_noise"] for r in rows if r["region"] == "extrapolation"]
+    every = sorted({*inside, *outside})
+    if outside:
+        edge = (max(inside) + min(c for c in outside if c > max(inside))) / 2
+        axes.axvspan(edge, every[-1], color=EXTRAPOLATION, lw=0)
+        axes.text(edge, 1.005, " extrapolation", fontsize=5, va="bottom")
+    for method, marker in (("raw", "s"), ("gaussian_blur", "^"), ("cnn", "o")):
+        curve = _curve(rows, noise, method)
+        axes.plot(
+            list(curve),
+            list(curve.values()),
+            color=COLOURS[method],
+            marker=marker,
+            ms=2.5,
+            label=LABELS[method],
+        )
+    axes.set(xlim=(0, every[-1]), ylim=(None, 1.0))
+
+
+def _specialists(quality: Rows) -> Rows:
+    """Keep each network's rows on the noise it was trained on, and all other methods."""
+    return [row for row in quality if row["trained_on"] in ("", row["noise"])]
+
+
+def _curve(rows: Rows, noise: str, method: str) -> dict[float, float]:
+    return {
+        row["c_noise"]: row["ms_ssim"]
+        for row in rows
+        if row["noise"] == noise and row["method"] == method
+    }
+
+
+def _region(rows: Rows, c_noise: float) -> str:
+    return next(row["region"] for row in rows if row["c_noise"] == c_noise)
+
+
+def figure_4(
+    *,
+    quality: Rows,
+    clean: Mapping[str, Images],
+    noisy: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[float, np.ndarray]],
+    c_noise: float,
+) -> tuple[Figure, Rows]:
+    """Full-size test images: corrupted, denoised, and the error left; see `figure_2`."""
+    noises = list(clean)
+    figure, axes = plt.subplots(
+        3,
+        len(noises),
+        figsize=(DOUBLE_COLUMN, 5.5),
+        layout="constrained",
+        squeeze=False,
+    )
+    rows = [
+        row
+        for row in _specialists(quality)
+        if row["c_noise"] == c_noise and row["method"] in ("raw", "cnn")
+    ]
+    for column, noise in enumerate(noises):
+        truth, sampling = clean[noise].data[0], clean[noise].sampling
+        result = denoised[noise][c_noise]
+        means = {row["method"]: row["ms_ssim"] for row in rows if row["noise"] == noise}
+        for row, (image, span) in enumerate(
+            [
+                (noisy[noise][c_noise], {"vmin": -0.1, "vmax": 1.1}),
+                (result, {"vmin": -0.1, "vmax": 1.1}),
+                (result - truth, {"vmin": -0.2, "vmax": 0.2, "cmap": "RdBu_r"}),
+            ]
+        ):
+            drawn = show_image(axes[row, column], image, sampling=sampling, bar=column == 0, **span)
+        axes[0, column].set_title(f"{NOISES[noise].title}\nnoisy, MS-SSIM {means['raw']:.3f}")
+        axes[1, column].set_title(f"CNN, MS-SSIM {means['cnn']:.3f}")
+        axes[2, column].set_title("CNN - clean")
+    figure.colorbar(drawn, ax=axes[2], aspect=12, label="Error (normalised)")
+    axes[0, 0].set_ylabel(f"C = {c_noise:g}")
+    return figure, rows
+
+
+def figure_5(*, graph: Mapping[str, Any]) -> tuple[Figure, Rows]:
+    """Draw the workflow: its rules, what each needs, and the number of jobs of each.
+
+    An edge that follows from others (a needs b, b needs c, a needs c) is not
+    drawn, but is in the rows, marked so.
+    """
+    edges = [tuple(edge) for edge in graph["edges"]]
+    shown = essential(edges)
+    rows = [
+        {
+            "from": before,
+            "to": after,
+            "from_jobs": graph["jobs"][before],
+            "to_jobs": graph["jobs"][after],
+            "drawn": (before, after) in shown,
+        }
+        for before, after in edges
+    ]
+    columns = layers(edges)
+    place = {
+        rule: ((i - (len(rules) - 1) / 2) * 3.0, -float(depth) * 1.1)
+        for depth, rules in enumerate(columns)
+        for i, rule in enumerate(rules)
+    }
+    figure, axes = plt.subplots(figsize=(DOUBLE_COLUMN, 0.55 * len(columns)), layout="constrained")
+    for before, after in shown:
+        (x0, y0), (x1, y1) = place[before], place[after]
+        axes.annotate(
+            "",
+            xy=(x1, y1 + 0.28),
+            xytext=(x0, y0 - 0.28),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": "#777777",
+                "lw": 0.8,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                # an edge that jumps over layers bows to the side, so that it is seen
+                "connectionstyle": f"arc3,rad={0.0 if y0 - y1 < 1.2 else 0.35}",
+            },
+        )
+    for rule, (x, y) in place.items():
+        box = FancyBboxPatch(
+            (x - 1.25, y - 0.22),
+            2.5,
+            0.44,
+            boxstyle="round,pad=0.06",
+            facecolor="#DCEAF7",
+            edgecolor="#0072B2",
+            lw=0.8,
+        )
+        axes.add_patch(box)
+        jobs = graph["jobs"][rule]
+        label = f"{rule}\n{jobs} job{'s' if jobs > 1 else ''}"
+        axes.text(x, y, label, ha="center", va="center", fontsize=6)
+    reach = 1.5 * max(map(len, columns)) + 0.2
+    axes.set(xlim=(-reach, reach), ylim=(-1.1 * len(columns) + 0.5, 0.6))
+    axes.axis("off")
+    return figure, rows

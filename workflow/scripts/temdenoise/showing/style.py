@@ -1,0 +1,102 @@
+"""One look for all figures: sizes for a journal's columns, colour-blind safe colours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+
+mpl.use("Agg")
+
+DOUBLE_COLUMN = 7.0
+"""Width of a figure across both columns [inch]."""
+
+DENSITY_MAP = "magma"
+
+# Okabe and Ito's palette
+COLOURS = {
+    "raw": "#999999",
+    "constant": "#000000",
+    "gaussian_blur": "#E69F00",
+    "cnn": "#0072B2",
+}
+LABELS = {
+    "raw": "Noisy",
+    "constant": "Constant",
+    "gaussian_blur": "Tuned Gaussian blur",
+    "cnn": "CNN (this noise)",
+}
+EXTRAPOLATION = "#F3E3DC"
+
+
+@contextmanager
+def journal() -> Iterator[None]:
+    """Set fonts, lines and vector text for the figures made within."""
+    with mpl.rc_context(
+        {
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],
+            "font.size": 7,
+            "axes.titlesize": 7,
+            "axes.labelsize": 7,
+            "xtick.labelsize": 6,
+            "ytick.labelsize": 6,
+            "legend.fontsize": 6,
+            "axes.linewidth": 0.6,
+            "lines.linewidth": 1.2,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.cmap": DENSITY_MAP,
+            "image.origin": "lower",
+            "pdf.fonttype": 42,
+            "svg.fonttype": "none",
+            "savefig.dpi": 200,
+            "savefig.bbox": "tight",
+        }
+    ):
+        yield
+
+
+def show_image(
+    axes: Axes, image: np.ndarray, *, sampling: tuple[float, float], bar: bool = False, **kw
+):
+    """Draw an image (x, y) true to scale, x to the right, with a scale bar.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    image
+        Shape (x, y).
+    sampling
+        Pixel size along x and y [Å].
+    bar
+        Whether to draw a scale bar; its length is a round number of nm.
+    **kw
+        For ``Axes.imshow``.
+    """
+    extent = [n * step / 10 for n, step in zip(image.shape, sampling, strict=True)]
+    drawn = axes.imshow(image.T, extent=(0, extent[0], 0, extent[1]), interpolation="nearest", **kw)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if bar:
+        length = max(
+            n for n in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if n <= max(0.1, extent[0] / 3)
+        )
+        x, y = 0.06 * extent[0], 0.06 * extent[1]
+        for width, colour in ((3.5, "black"), (2, "white")):
+            axes.plot([x, x + length], [y, y], color=colour, lw=width, solid_capstyle="butt")
+        axes.text(
+            x + length / 2,
+            y + 0.025 * extent[1],
+            f"{length:g} nm",
+            color="white",
+            ha="center",
+            va="bottom",
+            fontsize=6,
+            path_effects=[withStroke(linewidth=1.2, foreground="black")],
+        )
+    return drawn

@@ -1,0 +1,136 @@
+"""TIFF images that carry their sampling and unit."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from temdenoise.errors import DataError
+from temdenoise.files import atomic
+
+ANGSTROM_PER_CM = 1e8
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images read from a TIFF.
+
+    Attributes
+    ----------
+    data
+        float32, shape (..., x, y); a read-only memory map where the file allows it.
+    sampling
+        Pixel size along x and y [Å].
+    unit
+        Unit of the pixel values.
+    quantity
+        What the pixel values are, in words.
+    metadata
+        Whatever else was stored.
+    """
+
+    data: np.ndarray
+    sampling: tuple[float, float]
+    unit: str
+    quantity: str
+    metadata: Mapping[str, Any]
+
+
+def write_images(
+    path: str | os.PathLike,
+    data: np.ndarray | Iterable[np.ndarray],
+    *,
+    sampling: tuple[float, float],
+    quantity: str,
+    unit: str,
+    shape: tuple[int, ...] | None = None,
+    **metadata: Any,
+) -> None:
+    """Write images as a float32 TIFF that knows its pixel size.
+
+    In the file the rows run along y and the columns along x, as image viewers
+    expect; the pixel size stands in the resolution tags and, exactly, in the
+    JSON of the image description.
+
+    Parameters
+    ----------
+    path
+        The TIFF to write.
+    data
+        Shape (..., x, y), or an iterable of images (x, y), written one by one.
+    sampling
+        Pixel size along x and y [Å].
+    quantity, unit
+        What the pixel values are, and their unit.
+    shape
+        Shape (n, x, y) of the whole; needed if `data` is an iterable.
+    **metadata
+        Further JSON values to store.
+    """
+    if isinstance(data, np.ndarray):
+        shape = data.shape
+        frames: Any = np.ascontiguousarray(data.swapaxes(-1, -2), dtype=np.float32)
+    else:
+        if shape is None:
+            raise TypeError("write_images needs `shape` when the images come one by one")
+        frames = (np.ascontiguousarray(image.T, dtype=np.float32) for image in data)
+    with atomic(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            frames,
+            shape=(*shape[:-2], shape[-1], shape[-2]),
+            dtype=np.float32,
+            photometric="minisblack",
+            resolution=(ANGSTROM_PER_CM / sampling[0], ANGSTROM_PER_CM / sampling[1]),
+            resolutionunit="CENTIMETER",
+            software=False,
+            metadata={
+                "sampling": [float(s) for s in sampling],
+                "sampling_unit": "angstrom",
+                "quantity": quantity,
+                "unit": unit,
+                **metadata,
+            },
+        )
+
+
+def read_images(path: str | os.PathLike) -> Images:
+    """Read what `write_images` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is no TIFF, is truncated, or does not carry its sampling.
+    """
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            metadata = dict((tiff.shaped_metadata or ({},))[0])
+            expected = tiff.series[0].dataoffset + tiff.series[0].nbytes
+        if "sampling" not in metadata:
+            raise DataError(
+                f"{path}: the TIFF carries no sampling, so it is not one of this "
+                "workflow's; delete it and run the workflow again"
+            )
+        size = Path(path).stat().st_size
+        if size < expected:
+            raise DataError(
+                f"{path}: truncated ({size} bytes, expected at least {expected}); "
+                "delete it and run the workflow again"
+            )
+        data = tifffile.memmap(path, mode="r")
+    except tifffile.TiffFileError as error:
+        raise DataError(
+            f"{path}: not a readable TIFF ({error}); delete it and run the workflow again"
+        ) from error
+    sampling = tuple(metadata.pop("sampling"))
+    return Images(
+        data=data.swapaxes(-1, -2),
+        sampling=sampling,
+        unit=metadata.pop("unit"),
+        quantity=metadata.pop("quantity"),
+        metadata=metadata,
+    )
