@@ -15,7 +15,7 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run test test-slow lint format clean
+.PHONY: help run test test-slow lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 format: $(VENV)/.test  ## put style right
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+config-reference: $(VENV)/.run  ## write the table of keys in config/README.md from the schema
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, "workflow/scripts"); \
+	  from temdenoise.configuration import reference_table; \
+	  text = open("config/README.md").read(); head = text.split("| key |")[0]; \
+	  open("config/README.md", "w").write(head + reference_table() + "\n")'
 
 clean:  ## remove results and Snakemake's own records (not the environment)
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -4,6 +4,7 @@ Used by the Snakefile, so it needs nothing beyond what Snakemake itself installs
 """
 
 import difflib
+import json
 import math
 from collections.abc import Iterator
 from copy import deepcopy
@@ -56,6 +57,20 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
             + "\nSee config/README.md for every key."
         )
     return config
+
+
+def reference_table() -> str:
+    """Describe every key in a Markdown table, for config/README.md."""
+
+    def rows(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
+        for name, sub in schema["properties"].items():
+            if "properties" in sub:
+                yield from rows(sub, (*path, name))
+            else:
+                default = json.dumps(sub["default"])
+                yield f"| `{'.'.join((*path, name))}` | {default} | {sub['description']} |"
+
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows(load_schema())])
 
 
 def _fill_defaults(config: Any, schema: dict[str, Any]) -> None:

@@ -83,10 +83,14 @@ def load(path: str | os.PathLike) -> Denoiser:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     DataError
         If the file is truncated, of another format, or no denoiser.
     """
     remedy = "run its training again, or name a model made by this version"
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such model; {remedy}")
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: truncated or not a model file; {remedy}")
     try:

@@ -39,6 +39,14 @@ class UNet(nn.Module):
             for level in reversed(range(levels - 1))
         )
         self.head = nn.Conv2d(width, 4, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                # keeps the signal's size through the layers; PyTorch's own choice lets it fade,
+                # and training then rests for hundreds of steps on the plateau "no noise"
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        # begin with "no noise" all the same, so that the first steps are not wasted
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Denoise images of shape (n, 1, x, y).

@@ -187,13 +187,12 @@ def figure_2(
     for column, c in enumerate(c_noise):
         axes = figure.add_subplot(bars[column])
         for offset, method in enumerate(("raw", "gaussian_blur", "cnn")):
-            values = [_curve(rows, noise, method)[c] for noise in noises]
+            values = [1 - _curve(rows, noise, method)[c] for noise in noises]
             places = np.arange(len(noises)) + (offset - 1) * 0.27
             drawn = axes.bar(places, values, 0.25, color=COLOURS[method], label=LABELS[method])
             axes.bar_label(drawn, fmt="%.3f", fontsize=4.5, padding=1)
         axes.set_xticks(np.arange(len(noises)), [NOISES[noise].symbol for noise in noises])
-        lowest = min(_curve(rows, noise, "raw")[c] for noise in noises)
-        axes.set(ylim=(max(0, lowest - 0.08), 1.02), ylabel="MS-SSIM")
+        axes.set(ylabel="1 - MS-SSIM (less is better)" if column == 0 else "")
         axes.set_title(f"{'b  ' if column == 0 else ''}C = {c:g} ({_region(rows, c)})")
     curves = grid[2].subgridspec(1, len(noises))
     for column, noise in enumerate(noises):
@@ -215,7 +214,7 @@ def draw_curves(axes, rows: Rows, noise: str) -> None:
     if outside:
         edge = (max(inside) + min(c for c in outside if c > max(inside))) / 2
         axes.axvspan(edge, every[-1], color=EXTRAPOLATION, lw=0)
-        axes.text(edge, 1.005, " extrapolation", fontsize=5, va="bottom")
+        axes.text(every[-1], 1.0, "extrapolation ", fontsize=5, rotation=90, ha="right", va="top")
     for method, marker in (("raw", "s"), ("gaussian_blur", "^"), ("cnn", "o")):
         curve = _curve(rows, noise, method)
         axes.plot(

@@ -1,0 +1,216 @@
+"""The whole workflow on the tiny configuration: real DFT, real training, real report."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from temdenoise.files import read_json, read_table
+from temdenoise.images.noise import NOISES
+from temdenoise.learning.inference import load
+from temdenoise.storage import read_images
+
+DRIVE = [sys.executable, str(ROOT / "workflow/drive.py"), "--snakefile", str(ROOT / "Snakefile")]
+DRIVE += ["--configfile", str(ROOT / "config/tiny.yaml")]
+TABLES = ["evaluation/quality.csv", *(f"figures/figure_{n}.csv" for n in (1, 2, 4, 5))]
+SPLITS = ("train", "val", "test")
+
+
+def drive(folder, *arguments, **options):
+    return subprocess.run(
+        [*DRIVE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    done = drive(folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "results", done.stderr
+
+
+def test_each_job_says_what_came_out(run):
+    _, text = run
+    assert "[run_dft:train-0000] -" in text
+    assert "[project_density:test-0000] 32.000 of 32.000 electrons in the map" in text
+    assert "[train_gaussian:gaussian] mean absolute error" in text
+
+
+def test_quality_table(run):
+    results, _ = run
+    rows = read_table(results / "evaluation/quality.csv")
+    columns = "method,trained_on,noise,c_noise,region,ms_ssim,psnr_db,n_images"
+    assert (results / "evaluation/quality.csv").read_text().splitlines()[0] == columns
+    found = {(r["method"], r["trained_on"], r["noise"], r["c_noise"]) for r in rows}
+    methods = [("raw", ""), ("constant", ""), ("gaussian_blur", "")] + [("cnn", n) for n in NOISES]
+    wanted = {(*m, n, c) for m in methods for n in NOISES for c in (0.05, 0.2, 0.3)}
+    assert found == wanted
+    assert len(rows) == len(wanted)
+    assert all(0 <= r["ms_ssim"] <= 1 and np.isfinite(r["psnr_db"]) for r in rows)
+    assert all((r["region"] == "extrapolation") == (r["c_noise"] > 0.25) for r in rows)
+    assert all(r["n_images"] == 2 for r in rows)
+
+
+def test_maps_hold_their_electrons(run):
+    results, _ = run
+    maps = sorted((results / "maps").glob("*.tif"))
+    assert len(maps) == 4
+    for path in maps:
+        image = read_images(path)
+        electrons = image.data.sum(dtype=np.float64) * np.prod(image.sampling)
+        assert electrons == pytest.approx(32, rel=1e-3)
+        assert image.unit == "e/angstrom^2"
+        summary = read_json(results / "dft" / path.stem / "summary.json")
+        assert summary["valence_electrons"] == 32
+        assert {"energy_ev", "fermi_level_ev", "history"} <= set(summary)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_splits_share_no_structure(run, noise):
+    results, _ = run
+    manifests = [read_json(results / f"datasets/{noise}/{s}/manifest.json") for s in SPLITS]
+    used = [set(manifest["structures"]) for manifest in manifests]
+    assert all(used)
+    assert not used[0] & used[1]
+    assert not used[1] & used[2]
+    assert not used[0] & used[2]
+    structures = {
+        path.read_text().split("\n", 2)[2] for path in (results / "structures").glob("*.extxyz")
+    }
+    assert len(structures) == 4
+    # one scale, and it is that of the training maps
+    assert len({str(manifest["scale"]) for manifest in manifests}) == 1
+    maps = [read_images(results / f"maps/{s}.tif").data for s in used[0]]
+    scale = manifests[2]["scale"]
+    assert scale["offset"] == min(float(m.min()) for m in maps)
+    assert scale["offset"] + scale["range"] == pytest.approx(max(float(m.max()) for m in maps))
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_dataset_is_what_its_manifest_says(run, noise):
+    results, _ = run
+    folder = results / f"datasets/{noise}/test"
+    manifest = read_json(folder / "manifest.json")
+    clean, noisy = (read_images(folder / f"{name}.tif") for name in ("clean", "noisy"))
+    assert clean.data.shape == (2, 176, 176)
+    assert noisy.data.shape == (6, 176, 176)
+    assert clean.sampling == noisy.sampling == (0.2, 0.2)
+    for frame in manifest["frames"]:
+        difference = noisy.data[frame["index"]] - clean.data[frame["image"]]
+        assert 0.2 * frame["c_noise"] < difference.std() < 2 * frame["c_noise"]
+
+
+def test_models_carry_what_applying_them_needs(run):
+    results, _ = run
+    for noise in NOISES:
+        model = load(results / f"models/{noise}/model.pt")
+        assert model.about["trained_on"] == noise
+        assert (
+            model.about["scale"]
+            == read_json(results / f"datasets/{noise}/train/manifest.json")["scale"]
+        )
+        assert [r["step"] for r in read_table(results / f"models/{noise}/metrics.csv")] == [2, 4, 6]
+        assert not list((results / f"models/{noise}").glob("work-*"))
+
+
+def test_figures_and_report(run):
+    results, _ = run
+    for number in (1, 2, 4, 5):
+        for kind, start in (("pdf", b"%PDF"), ("png", b"\x89PNG"), ("csv", b"")):
+            content = (results / f"figures/figure_{number}.{kind}").read_bytes()
+            assert content.startswith(start)
+            assert len(content) > 100
+    page = (results / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+
+
+def test_nothing_half_written_is_left(run):
+    results, _ = run
+    assert not [path for path in results.rglob("*") if ".part" in path.name]
+
+
+def test_second_run_finds_nothing_to_do(run):
+    results, _ = run
+    start = time.perf_counter()
+    done = drive(results.parent)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stderr
+    assert time.perf_counter() - start < 15
+
+
+def test_two_drivers_do_not_share_a_folder(run):
+    results, _ = run
+    first = subprocess.Popen(
+        [*DRIVE, "--forcerun", "build_structure", "--until", "build_structure", "--quiet", "all"],
+        cwd=results.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(1)
+        done = drive(results.parent)
+        assert done.returncode == 1
+        assert "Another run is at work in" in done.stderr
+    finally:
+        assert first.wait(timeout=120) == 0
+
+
+def test_edited_map_is_noticed_downstream(run):
+    """What is made from a file is made again when the file changes, and nothing else."""
+    results, _ = run
+    os.utime(results / "evaluation/quality.csv")
+    done = drive(results.parent, "--dry-run", "--quiet", "rules")
+    assert "plot_figure" in done.stdout + done.stderr
+    assert "run_dft  " not in done.stdout + done.stderr
+
+
+def kill_tree(pid):
+    """Kill a process and all its descendants at once, as a power cut would."""
+    found, pending = [], [pid]
+    while pending:
+        parent = pending.pop()
+        found.append(parent)
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False
+        )
+        pending += [int(child) for child in listed.stdout.split()]
+    for process in found:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def test_killed_run_goes_on_and_ends_with_the_same_tables(run, tmp_path):
+    results, _ = run
+    moments = ["run_dft/train-0000.log", "train/gaussian.log", "evaluate/poisson.log"]
+    for moment in moments:
+        log = tmp_path / "results/logs" / moment
+        with (tmp_path / "driver.txt").open("a") as output:
+            driver = subprocess.Popen(DRIVE, cwd=tmp_path, stdout=output, stderr=output)
+            while not log.exists() and driver.poll() is None:
+                time.sleep(0.05)
+            time.sleep(1.0)
+            assert driver.poll() is None, (tmp_path / "driver.txt").read_text()
+            kill_tree(driver.pid)
+            driver.wait()
+    done = drive(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on where it stopped" in done.stderr
+    for table in TABLES:
+        assert (tmp_path / "results" / table).read_bytes() == (results / table).read_bytes(), table
+    for noise in NOISES:
+        for file in (f"models/{noise}/model.pt", f"datasets/{noise}/train/noisy.tif"):
+            assert (tmp_path / "results" / file).read_bytes() == (results / file).read_bytes(), file
+    assert not [path for path in (tmp_path / "results").rglob("*") if ".part" in path.name]

@@ -1,0 +1,95 @@
+from copy import deepcopy
+
+import pytest
+import yaml
+from conftest import ROOT
+from temdenoise.configuration import checked, load_schema, reference_table
+from temdenoise.errors import ConfigurationError
+
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+WRONG = [
+    ("training.stepz", 3, r"`training\.stepz` = 3: .*did you mean `steps`"),
+    ("trainig", {}, r"`trainig` = \{\}: .*did you mean `training`"),
+    ("training.steps", "many", r"`training\.steps` = 'many': expected integer"),
+    ("training.steps", 0, r"`training\.steps` = 0: expected at least 1"),
+    ("training.steps", 1250, r"`training\.steps` = 1250: expected a multiple"),
+    ("training.patch", 90, r"`training\.patch` = 90: expected a multiple of 8"),
+    ("training.patch", 512, r"`training\.patch` = 512: expected at most `mosaics\.size` = 256"),
+    ("training.learning_rate", float("nan"), r"`training\.learning_rate` holds nan"),
+    ("training.noise_source", "old", r"`training\.noise_source` = 'old': .*fresh, stored"),
+    ("datasets.noises", ["pink"], r"`datasets\.noises\.0` = 'pink': expected one of gaussian"),
+    ("datasets.noises", [], r"`datasets\.noises` = \[\]: expected at least 1"),
+    ("datasets.noises", ["poisson"] * 2, r"`datasets\.noises` = .*no value twice"),
+    ("datasets.c_noise_grid", [-0.1, 0.2, 0.3], r"c_noise_grid\.0` = -0\.1: expected more than 0"),
+    ("datasets.c_noise_grid", [0.3, 0.2], r"c_noise_grid` = .*ascending"),
+    ("datasets.c_noise_grid", [0.3, 0.5], r"c_noise_grid` = .*at least one C within"),
+    ("datasets.c_noise_train", [-0.02, 0.2], r"c_noise_train\.0` = -0\.02: expected at least 0"),
+    ("datasets.c_noise_train", [0.3, 0.2], r"c_noise_train` = .*smaller C first"),
+    ("datasets.clip", 1, r"`datasets\.clip` = 1: expected boolean"),
+    ("mosaics.size", 160, r"`mosaics\.size` = 160: expected at least 176.*MS-SSIM"),
+    ("mosaics.count.test", 0, r"`mosaics\.count\.test` = 0: .*no split may be empty"),
+    ("structures.count.val", 0, r"`structures\.count\.val` = 0: .*no split may be empty"),
+    ("structures.count.train", -1, r"`structures\.count\.train` = -1: expected at least 1"),
+    ("structures.crystal", "unobtainium", r"`structures\.crystal` = .*graphene"),
+    ("structures.repeat", [5], r"`structures\.repeat` = \[5\]: expected at least 2 values"),
+    ("structures.repeat", [5, 3, 1], r"`structures\.repeat` = .*at most 2 values"),
+    ("structures.vacancies", [2, 1], r"`structures\.vacancies` = .*smaller number first"),
+    ("structures.fade_width", 0, r"`structures\.fade_width` = 0: expected more than 0"),
+    ("dft.basis", "qzp", r"`dft\.basis` = 'qzp': expected one of"),
+    ("dft.smearing", True, r"`dft\.smearing` = True: expected number"),
+    ("dft.grid_spacing", 2, r"`dft\.grid_spacing` = 2: expected at most 0\.3"),
+    ("report.c_noise", [0.33], r"`report\.c_noise` holds 0\.33: expected values of"),
+    ("seed", -1, r"`seed` = -1: expected at least 0"),
+    ("dft", None, r"`dft` = None: expected object"),
+]
+
+
+def with_key(key, value):
+    config = deepcopy(DEFAULT)
+    *parents, last = key.split(".")
+    section = config
+    for name in parents:
+        section = section[name]
+    section[last] = value
+    return config
+
+
+@pytest.mark.parametrize(("key", "value", "message"), WRONG, ids=[f"{k}={v}" for k, v, _ in WRONG])
+def test_wrong_values_are_named_with_a_remedy(key, value, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked(with_key(key, value))
+
+
+def test_all_problems_are_told_at_once():
+    config = with_key("training.steps", 0)
+    config["dft"]["xc"] = "B3LYP"
+    with pytest.raises(ConfigurationError, match=r"(?s)dft\.xc.*training\.steps"):
+        checked(config)
+
+
+def test_defaults_of_the_schema_are_the_default_configuration():
+    assert checked({}) == checked(DEFAULT) == DEFAULT
+
+
+def test_input_is_not_changed():
+    config = {}
+    checked(config)
+    assert config == {}
+
+
+def test_schema_is_strict_and_complete():
+    def walk(schema, path=""):
+        for name, sub in schema["properties"].items():
+            assert sub.get("description"), f"{path}{name}"
+            assert "default" in sub, f"{path}{name}"
+            if "properties" in sub:
+                assert sub["additionalProperties"] is False, f"{path}{name}"
+                walk(sub, f"{path}{name}.")
+
+    walk(load_schema())
+
+
+def test_reference_is_that_of_the_schema():
+    readme = (ROOT / "config/README.md").read_text()
+    assert reference_table() in readme, "repair it with: make config-reference"

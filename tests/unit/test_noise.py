@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from temdenoise.configuration import load_schema
+from temdenoise.images.noise import NOISES, corrupt, smooth_background
+from temdenoise.seeding import generator
+
+OPTIONS = {"background_correlation": 0.25}
+LEVELS = (0.0, 0.3, 1.0)
+
+
+def noisy(noise, c_noise, level=0.5, seed=0, shape=(400, 400)):
+    clean = np.full(shape, level)
+    return corrupt(clean, noise=noise, c_noise=c_noise, rng=generator(seed, noise), **OPTIONS)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_no_noise_is_the_identity(noise, lattice, rng):
+    result = corrupt(lattice, noise=noise, c_noise=0, rng=rng, **OPTIONS)
+    assert result.dtype == np.float32
+    assert (result == lattice).all()
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_seed_decides(noise):
+    assert (noisy(noise, 0.2, seed=1) == noisy(noise, 0.2, seed=1)).all()
+    assert (noisy(noise, 0.2, seed=1) != noisy(noise, 0.2, seed=2)).any()
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_clean_image_is_left_alone(noise, lattice, rng):
+    before = lattice.copy()
+    corrupt(lattice, noise=noise, c_noise=0.3, rng=rng, **OPTIONS)
+    assert (lattice == before).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("c_noise", [0.05, 0.25, 0.5])
+def test_gaussian_moments(level, c_noise):
+    image = noisy("gaussian", c_noise, level)
+    assert image.mean() == pytest.approx(level, abs=4 * c_noise / 400)
+    assert image.std() == pytest.approx(c_noise, rel=0.01)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("c_noise", [0.05, 0.25, 0.5])
+def test_poisson_moments(level, c_noise):
+    image = noisy("poisson", c_noise, level)
+    assert image.mean() == pytest.approx(level, abs=5 * c_noise / 400)
+    assert image.std() == pytest.approx(c_noise * np.sqrt(level), rel=0.02)
+    # values are whole counts
+    assert np.allclose(image / c_noise**2, np.round(image / c_noise**2), atol=1e-3)
+
+
+@pytest.mark.parametrize("c_noise", [0.05, 0.25, 0.5])
+def test_salt_pepper_fractions(c_noise):
+    image = noisy("salt_pepper", c_noise, 0.4)
+    spread = 4 * np.sqrt(c_noise / 2) / 400
+    for value, share in ((0.0, c_noise / 2), (1.0, c_noise / 2), (0.4, 1 - c_noise)):
+        assert np.isclose(image, value).mean() == pytest.approx(share, abs=spread)
+
+
+@pytest.mark.parametrize("c_noise", [0.05, 0.25, 0.5])
+def test_background_is_added_to_white_noise(c_noise):
+    image = noisy("background_gaussian", c_noise)
+    # the difference of neighbours holds the white noise alone
+    assert np.diff(image, axis=0).std() == pytest.approx(np.sqrt(2) * c_noise, rel=0.02)
+    assert image.std() > 1.03 * c_noise
+    assert image.mean() == pytest.approx(0.5, abs=0.03 * c_noise)
+
+
+@given(st.integers(0, 10_000), st.floats(0.1, 0.6))
+@settings(max_examples=20, deadline=None)
+def test_background_has_zero_mean_unit_peak_and_is_smooth(seed, correlation):
+    shape = (150, 130)
+    field = smooth_background(shape, generator(seed), correlation=correlation * 150)
+    assert abs(field.mean()) < 0.02
+    assert np.abs(field).max() == pytest.approx(1, abs=0.02)
+    assert np.abs(np.diff(field, axis=0)).max() < 6 / (correlation * 150)
+
+
+def test_background_correlates_over_the_stated_length():
+    fields = [smooth_background((200, 200), generator(i), correlation=20.0) for i in range(60)]
+    power = np.mean([f[:, :160] ** 2 for f in fields])
+    covariance = np.mean([f[:, :160] * f[:, 20:180] for f in fields])
+    assert covariance / power == pytest.approx(np.exp(-0.5), abs=0.08)
+
+
+def test_window_of_a_background_is_the_background_of_the_window():
+    whole = smooth_background((120, 90), generator(5), correlation=25)
+    window = (slice(30, 70), slice(11, 41))
+    part = smooth_background((120, 90), generator(5), correlation=25, window=window)
+    assert part == pytest.approx(whole[window], abs=1e-12)
+
+
+def test_clip(lattice, rng):
+    clipped = corrupt(lattice, noise="gaussian", c_noise=0.5, rng=rng, clip=True)
+    assert clipped.min() == 0
+    assert clipped.max() == 1
+
+
+@pytest.mark.parametrize("c_noise", [-0.1, np.nan, np.inf])
+def test_impossible_c_is_refused(c_noise, lattice, rng):
+    with pytest.raises(ValueError, match=r"c_noise = .*at least 0"):
+        corrupt(lattice, noise="gaussian", c_noise=c_noise, rng=rng)
+
+
+def test_unknown_noise_is_refused(lattice, rng):
+    with pytest.raises(ValueError, match=r"'pink'.*gaussian, salt_pepper"):
+        corrupt(lattice, noise="pink", c_noise=0.1, rng=rng)
+
+
+def test_schema_knows_every_noise():
+    schema = load_schema()["properties"]["datasets"]["properties"]["noises"]
+    assert schema["items"]["enum"] == list(NOISES)

@@ -1,0 +1,152 @@
+"""Figures and report from made-up numbers."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from ase import Atoms
+from temdenoise.configuration import checked
+from temdenoise.images.noise import NOISES, corrupt
+from temdenoise.showing import figures
+from temdenoise.showing.report import cross_table, report, summary
+from temdenoise.showing.style import journal
+from temdenoise.storage import Images
+
+C_NOISE = (0.1, 0.2, 0.3)
+
+
+@pytest.fixture(scope="module")
+def quality():
+    methods = {"raw": 0.5, "constant": 0.9, "gaussian_blur": 0.3}
+    rows = []
+    for noise in NOISES:
+        for c in C_NOISE:
+            lost = {(method, ""): value * c for method, value in methods.items()}
+            lost |= {("cnn", t): (0.15 if t == noise else 0.4) * c for t in NOISES}
+            rows += [
+                {
+                    "method": method,
+                    "trained_on": trained_on,
+                    "noise": noise,
+                    "c_noise": c,
+                    "region": "interpolation" if c < 0.25 else "extrapolation",
+                    "ms_ssim": 1 - value,
+                    "psnr_db": 20.0,
+                    "n_images": 2,
+                }
+                for (method, trained_on), value in lost.items()
+            ]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def images(lattice):
+    rng = np.random.default_rng(1)
+    options = {"rng": rng, "background_correlation": 0.25}
+    clean = Images(lattice[None], (0.2, 0.2), "1", "", {})
+    return {
+        "clean": dict.fromkeys(NOISES, clean),
+        "noisy": {
+            noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
+            for noise in NOISES
+        },
+        "denoised": {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES},
+    }
+
+
+def test_figure_1(lattice, images):
+    atoms = Atoms("CC", [(1, 1, 0), (3, 3, 0)], cell=[6, 6, 6], info={"vacancy_sites": "[]"})
+    density = Images(lattice[:60, :60], (0.1, 0.1), "e/angstrom^2", "", {"electrons": 8.0})
+    with journal():
+        figure, rows = figures.figure_1(
+            atoms={"train-0000": atoms, "train-0001": atoms},
+            maps={"train-0000": density, "train-0001": density},
+            joined=Images(lattice, (0.2, 0.2), "e/angstrom^2", "", {}),
+            shifted=Images(lattice[None], (0.2, 0.2), "e/angstrom^2", "", {}),
+            joints={"worst_joint_ratio": 0.7, "images": [{"origin_angstrom": [1.0, 2.0]}]},
+            clean=images["clean"]["gaussian"],
+            noisy={noise: (images["noisy"][noise][0.2], 0.2) for noise in NOISES},
+            fade_width=1.0,
+        )
+        figure.canvas.draw()
+    values = {(r["item"], r["quantity"]): r["value"] for r in rows}
+    assert values["gaussian", "rms_difference"] == pytest.approx(0.2, rel=0.02)
+    assert values["all images", "worst_joint_ratio"] == 0.7
+    assert values["train-0000", "electrons_in_map"] == 8.0
+
+
+def test_figures_2_and_4_show_specialists_only(quality, images):
+    with journal():
+        two, rows = figures.figure_2(quality=quality, c_noise=(0.2, 0.3), **images)
+        two.canvas.draw()
+        four, rows_four = figures.figure_4(quality=quality, c_noise=0.3, **images)
+        four.canvas.draw()
+    assert {r["trained_on"] for r in rows if r["method"] == "cnn"} == set(NOISES)
+    assert all(r["trained_on"] in ("", r["noise"]) for r in rows)
+    assert {r["c_noise"] for r in rows_four} == {0.3}
+    titles = [axes.get_title() for axes in four.axes]
+    assert sum("CNN, MS-SSIM 0.955" in title for title in titles) == len(NOISES)
+
+
+def test_figure_5_marks_edges_that_follow_from_others():
+    graph = {
+        "edges": [["a", "b"], ["a", "c"], ["b", "c"], ["x", "c"]],
+        "jobs": {"a": 3, "b": 1, "c": 1, "x": 1},
+    }
+    with journal():
+        figure, rows = figures.figure_5(graph=graph)
+        figure.canvas.draw()
+    drawn = {(r["from"], r["to"]): r["drawn"] for r in rows}
+    assert drawn == {("a", "b"): True, ("a", "c"): False, ("b", "c"): True, ("x", "c"): True}
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"a\n3 jobs", "b\n1 job"} <= texts
+
+
+def test_summary_compares_with_the_blur(quality):
+    rows = summary(quality, 0.2)
+    assert [row["noise"] for row in rows] == [model.title for model in NOISES.values()]
+    assert all(row["ratio"] == pytest.approx(0.5) for row in rows)
+    table = cross_table(quality, 0.2)
+    for index, (_, values) in enumerate(table["rows"]):
+        assert int(np.argmax(values)) == index
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.links, self.tags = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for key, value in attrs if key in ("src", "href")]
+
+
+def test_report_needs_no_other_file(quality, tmp_path):
+    png = tmp_path / "figure_1.png"
+    png.write_bytes(b"not really a picture")
+    text = report(
+        quality=quality,
+        figures={"1": png},
+        structures={
+            "train-0000": {
+                "formula": "C60",
+                "energy_ev": -520.0,
+                "fermi_level_ev": -4.0,
+                "valence_electrons": 240.0,
+                "electrons_in_density": 240.0,
+                "scf_steps": 11,
+            }
+        },
+        joints={"train": {"worst_joint_ratio": 0.7}},
+        trainings={"gaussian": [{"step": 10, "train_l1": 0.1, "val_l1": 0.125}]},
+        config=checked({}),
+        c_noise=0.2,
+    )
+    page = Page()
+    page.feed(text)
+    assert all(link.startswith("data:") for link in page.links)
+    assert "script" not in page.tags
+    assert not re.search(r"url\(|@import", text)
+    assert "0.9700" in text
+    assert text.count("<tr>") > len(quality)

@@ -1,0 +1,105 @@
+"""Pins, and which part of the package needs which environment."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from conftest import ROOT
+
+PACKAGE = ROOT / "workflow/scripts/temdenoise"
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+STAGES = ("driver", "dft", "torch", "report")
+PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
+
+# what each module may not import, since its environment does not hold it
+FORBIDDEN = {
+    "groundtruth.structures": "gpaw torch pytorch_lightning matplotlib",
+    "groundtruth.dft": "torch pytorch_lightning matplotlib",
+    "groundtruth.density": "ase gpaw scipy torch matplotlib tifffile",
+    "groundtruth.mosaics": "ase gpaw torch matplotlib tifffile",
+    "images.noise": "ase gpaw scipy torch matplotlib tifffile",
+    "images.datasets": "ase gpaw torch matplotlib",
+    "learning.training": "ase gpaw matplotlib",
+    "learning.inference": "ase gpaw matplotlib pytorch_lightning",
+    "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
+    "showing.figures": "gpaw torch",
+    "showing.report": "ase gpaw scipy torch",
+    # used where Snakemake itself runs
+    "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
+    "provenance": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+    "showing.workflow_graph": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+    "files": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+    "jobs": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+}
+
+# the wings each wing may use; none may use what comes later
+WINGS = {
+    "groundtruth": set(),
+    "images": set(),
+    "learning": {"images"},
+    "judging": {"images", "learning"},
+    "showing": {"images"},
+}
+
+
+def conda_pins(stage):
+    environment = yaml.safe_load((ROOT / f"envs/{stage}.yaml").read_text())
+    pins = {}
+    for entry in environment["dependencies"]:
+        for package in entry["pip"] if isinstance(entry, dict) else [entry]:
+            name, _, version = re.sub("=+", "=", package).partition("=")
+            if name not in ("python", "pip"):
+                pins[PYPI_NAMES.get(name, name)] = version
+    return pins
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_conda_and_pip_have_the_same_pins(stage):
+    assert conda_pins(stage) == dict(requirement.split("==") for requirement in GROUPS[stage])
+
+
+def test_every_environment_is_a_stage():
+    assert {path.stem for path in (ROOT / "envs").glob("*.yaml")} == set(STAGES)
+
+
+def test_constraints_agree_with_the_pins():
+    lines = (ROOT / "envs/constraints.txt").read_text().splitlines()
+    constraints = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    for group in GROUPS.values():
+        for name, version in (requirement.lower().split("==") for requirement in group):
+            assert constraints.get(name, version) == version
+
+
+def test_snakemake_is_one_version_everywhere():
+    version = dict(requirement.split("==") for requirement in GROUPS["driver"])["snakemake"]
+    required = re.search(r'min_version\("(.*)"\)', (ROOT / "Snakefile").read_text()).group(1)
+    assert version.startswith(required + ".")
+    assert f"Snakemake {required}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("module", FORBIDDEN)
+def test_module_runs_in_its_environment(module):
+    block = "".join(f"sys.modules[{name!r}] = None; " for name in FORBIDDEN[module].split())
+    code = f"import sys; {block}import temdenoise.{module}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_wings_use_only_those_before_them():
+    for wing, allowed in WINGS.items():
+        for path in (PACKAGE / wing).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module.startswith("temdenoise."):
+                    used = node.module.split(".")[1]
+                    assert used not in WINGS or used in {wing, *allowed}, f"{path} uses {used}"
+    assert set(WINGS) == {p.parent.name for p in PACKAGE.glob("*/__init__.py")}

@@ -1,0 +1,138 @@
+"""The graph of jobs, without running any."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT
+from temdenoise.images.noise import NOISES
+from temdenoise.showing.workflow_graph import parse_job_counts
+
+SCIENCE = ("numpy", "scipy", "ase", "gpaw", "torch", "tifffile", "matplotlib")
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--directory", folder, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def jobs(folder, *arguments):
+    done = snakemake(folder, "--dry-run", "--quiet", "rules", *arguments)
+    assert done.returncode == 0, done.stderr
+    return parse_job_counts(done.stdout + done.stderr)
+
+
+def expected(config, noises=tuple(NOISES)):
+    structures = sum(config["structures"]["count"].values())
+    return {
+        "build_structure": structures,
+        "run_dft": structures,
+        "project_density": structures,
+        "join_maps": 3,
+        "make_dataset": 3 * len(noises),
+        "evaluate": len(noises),
+        "collect_quality": 1,
+        "draw_workflow": 1,
+        "plot_figure": 4,
+        "report_ms_ssim": 1,
+        "all": 1,
+        **{f"train_{noise}": 1 for noise in noises},
+    }
+
+
+@pytest.mark.parametrize("name", ["config", "tiny", "paper"])
+def test_graph_of_each_configuration(tmp_path, name):
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
+    assert found == expected(config)
+
+
+def test_one_noise_alone(tmp_path):
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    found = jobs(tmp_path, "--config", "datasets={noises: [poisson]}")
+    assert found == expected(config, noises=["poisson"])
+
+
+def test_each_training_has_the_rule_of_its_noise(tmp_path):
+    done = snakemake(tmp_path, "--rulegraph", "dot")
+    assert done.returncode == 0, done.stderr
+    names = set(re.findall(r'label = "(\w+)"', done.stdout))
+    assert {f"train_{noise}" for noise in NOISES} < names
+    assert "train" not in names
+
+
+def test_default_run_is_large_enough():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    count, repeat = config["structures"]["count"], config["structures"]["repeat"]
+    assert sum(count.values()) >= 12
+    assert count["train"] >= 8
+    assert 4 * repeat[0] * repeat[1] == 60
+    assert config["mosaics"]["size"] >= 256
+
+
+def test_dry_run_needs_no_scientific_package(tmp_path):
+    block = "".join(f"sys.modules[{name!r}] = None; " for name in SCIENCE)
+    code = (
+        f"import sys; {block}from snakemake.cli import main; "
+        f"main(['-n', '-q', 'all', '--directory', {str(tmp_path)!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mosaics": {"siez": 256}}, "`mosaics.siez` = 256: there is no such key; did you mean"),
+        ({"training": {"steps": "x"}}, "`training.steps` = 'x': expected integer"),
+        ({"datasets": {"noises": ["pink"]}}, "'pink': expected one of gaussian"),
+        ({"datasets": {"c_noise_train": [-1, 0.2]}}, "`datasets.c_noise_train.0` = -1: expected"),
+        ({"mosaics": {"size": 128}}, "MS-SSIM with 5 scales and an 11-pixel window needs"),
+        ({"structures": {"count": {"val": 0}}}, "no split may be empty"),
+    ],
+)
+def test_wrong_configuration_stops_before_any_job(tmp_path, wrong, message):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(wrong))
+    done = snakemake(tmp_path, "--configfile", path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_lint(tmp_path):
+    done = snakemake(tmp_path, "--lint")
+    assert done.returncode == 0, done.stderr
+
+
+def test_edited_module_reruns_what_it_changes(tmp_path):
+    """The digest of the code is a param of the cheap rules, the recipe of the dear ones."""
+    done = snakemake(tmp_path, "--dry-run", "--forceall", "--quiet", "rules")
+    assert done.returncode == 0
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for rule in re.split(r"^(?=rule )", text, flags=re.MULTILINE)[1:]:
+        name = re.match(r"rule (\w+)", rule).group(1)
+        if name != "collect_quality":
+            assert re.search(r"\b(code|recipe)=", rule), f"{name} does not notice edited modules"
+
+
+def test_graph_file_of_figure_5_is_that_of_snakemake(tmp_path):
+    done = snakemake(tmp_path, "results/figures/workflow.json", "--quiet", "all")
+    assert done.returncode == 0, done.stderr
+    graph = json.loads((tmp_path / "results/figures/workflow.json").read_text())
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert graph["jobs"] == expected(config)
+    assert ["run_dft", "project_density"] in graph["edges"]
+    for noise in NOISES:
+        assert [f"train_{noise}", "evaluate"] in graph["edges"]
