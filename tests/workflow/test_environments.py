@@ -23,7 +23,7 @@ FORBIDDEN = {
     "groundtruth.mosaics": "ase gpaw torch matplotlib tifffile",
     "images.noise": "ase gpaw scipy torch matplotlib tifffile",
     "images.datasets": "ase gpaw torch matplotlib",
-    "learning.training": "ase gpaw matplotlib",
+    "learning.training": "ase gpaw",
     "learning.inference": "ase gpaw matplotlib pytorch_lightning",
     "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
     "showing.figures": "gpaw torch",
