@@ -15,7 +15,7 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run test test-slow lint format config-reference clean
+.PHONY: help run test test-slow acceptance lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 
 test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
+	$(BIN)/python -m pytest -m acceptance tests/acceptance
 
 lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from temdenoise.images.datasets import frames, noisy_frames
+from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.judging import baselines
 from temdenoise.judging.evaluation import quality, tuned_blur
 from temdenoise.judging.metrics import ms_ssim
@@ -22,7 +22,9 @@ def data(lattice):
     clean = np.stack([lattice, lattice[::-1]])
     listed = frames(2, [0.1, 0.4])
     options = {"noise": "gaussian", "split": "test", "seed": 1, "background_correlation": 0.25}
-    return listed, np.stack(list(noisy_frames(clean, listed, clip=False, **options))), clean
+    return DataSet(
+        clean, np.stack(list(noisy_frames(clean, listed, clip=False, **options))), listed
+    )
 
 
 def test_constant_and_raw(lattice):
@@ -31,24 +33,22 @@ def test_constant_and_raw(lattice):
 
 
 def test_blur_is_tuned_by_noise(data):
-    blur = tuned_blur(*data, [0.3, 0.8, 1.2, 4.0])
+    blur = tuned_blur(data, [0.3, 0.8, 1.2, 4.0])
     assert 0.3 <= blur[0.1] < blur[0.4] < 4.0
 
 
 def test_tuned_blur_is_the_best_of_those_tried(data):
-    listed, noisy, clean = data
     widths = [0.3, 0.8, 1.2]
-    best = tuned_blur(listed, noisy, clean, widths)[0.4]
-    chosen = [f for f in listed if f.c_noise == 0.4]
+    best = tuned_blur(data, widths)[0.4]
 
     def score(width):
         return np.mean(
             [
                 ms_ssim(
-                    denoised=baselines.gaussian_blur(noisy[f.index], width=width),
-                    clean=clean[f.image],
+                    denoised=baselines.gaussian_blur(data.noisy[f.index], width=width),
+                    clean=data.clean[f.image],
                 )
-                for f in chosen
+                for f in data.at(0.4)
             ]
         )
 
@@ -57,7 +57,7 @@ def test_tuned_blur_is_the_best_of_those_tried(data):
 
 def test_table_has_every_method_and_marks_the_region(data):
     rows = quality(
-        *data,
+        data,
         {"gaussian": Denoiser(Nothing(), {}), "poisson": Denoiser(Nothing(), {})},
         noise="gaussian",
         c_noise_train=(0.02, 0.25),

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from temdenoise.errors import DataError
-from temdenoise.images.datasets import frames, noisy_frames
-from temdenoise.learning import training
+from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.learning.inference import Denoiser, load
 from temdenoise.learning.networks import UNet
-from temdenoise.learning.training import Batches, TrainingImages, train
+from temdenoise.learning.training import Batches, train
 
 # Lightning's own use of PyTorch, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
@@ -37,7 +36,7 @@ def images(lattice):
     clean = lattice[None, :96, :96]
     listed = frames(1, [0.1, 0.2, 0.4])
     noisy = np.stack(list(noisy_frames(clean, listed, split="train", seed=1, **NOISE)))
-    return TrainingImages(clean, noisy, listed)
+    return DataSet(clean, noisy, listed)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_training_learns(images, tmp_path):
 
 
 def test_validation_leaves_out_what_is_not_trained(images, undisturbed, tmp_path):
-    fewer = TrainingImages(images.clean, images.noisy[:2], images.frames[:2])
+    fewer = DataSet(images.clean, images.noisy[:2], images.frames[:2])
     _, history = train(images, fewer, work=tmp_path / "work", **OPTIONS)
     assert history == undisturbed[1]
 
@@ -176,7 +175,7 @@ def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
     torch.save({"format": "temdenoise-denoiser-0"}, path)
     with pytest.raises(DataError, match="denoiser-0', expected 'temdenoise-denoiser-1'"):
         load(path)
-    torch.save(training.TrainingImages, path)
+    torch.save(DataSet, path)
     with pytest.raises(DataError, match="not a model file"):
         load(path)
     shutil.rmtree(tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from temdenoise.configuration import checked
+from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES, corrupt
 from temdenoise.showing import figures
 from temdenoise.showing.report import cross_table, report, summary
@@ -44,9 +45,9 @@ def quality():
 def images(lattice):
     rng = np.random.default_rng(1)
     options = {"rng": rng, "background_correlation": 0.25}
-    clean = Images(lattice[None], (0.2, 0.2), "1", "", {})
+    data = DataSet(lattice[None], lattice[None], [], (0.2, 0.2))
     return {
-        "clean": dict.fromkeys(NOISES, clean),
+        "data": dict.fromkeys(NOISES, data),
         "noisy": {
             noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
             for noise in NOISES
@@ -65,7 +66,7 @@ def test_figure_1(lattice, images):
             joined=Images(lattice, (0.2, 0.2), "e/angstrom^2", "", {}),
             shifted=Images(lattice[None], (0.2, 0.2), "e/angstrom^2", "", {}),
             joints={"worst_joint_ratio": 0.7, "images": [{"origin_angstrom": [1.0, 2.0]}]},
-            clean=images["clean"]["gaussian"],
+            data=images["data"]["gaussian"],
             noisy={noise: (images["noisy"][noise][0.2], 0.2) for noise in NOISES},
             fade_width=1.0,
         )

@@ -68,9 +68,9 @@ def figure_inputs(wildcards):
     if wildcards.figure == "5":
         return {"graph": "results/figures/workflow.json"}
     images = {
-        f"{noise}_{kind}": f"results/datasets/{noise}/test/{kind}"
+        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
         for noise in NOISES
-        for kind in ("clean.tif", "noisy.tif", "manifest.json")
+        for file in ("clean.tif", "noisy.tif", "manifest.json")
     }
     if wildcards.figure == "1":
         shown = structures("train")[:3]

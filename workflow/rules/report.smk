@@ -37,6 +37,7 @@ rule plot_figure:
     conda:
         "../../envs/report.yaml"
     params:
+        noises=NOISES,
         c_noise=config["report"]["c_noise"],
         fade_width=config["structures"]["fade_width"],
         code=code_digest("showing.figures", "storage"),

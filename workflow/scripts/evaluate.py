@@ -1,43 +1,29 @@
 """Evaluate every method on one noise (rule evaluate)."""
 
 import numpy as np
-from temdenoise.files import read_json, write_table
-from temdenoise.images.datasets import Frame
+from temdenoise.files import write_table
+from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.judging.evaluation import quality, tuned_blur
 from temdenoise.learning.inference import load
-from temdenoise.storage import read_images, write_images
+from temdenoise.storage import write_images
 
 with job(snakemake) as say:
     noise, given, params = snakemake.wildcards.noise, snakemake.input, snakemake.params
     models = {m.about["trained_on"]: m for m in map(load, given.models)}
-    splits = {
-        split: (
-            [Frame(**frame) for frame in read_json(given[f"{split}_manifest"])["frames"]],
-            read_images(given[f"{split}_noisy"]),
-            read_images(given[f"{split}_clean"]).data,
-        )
+    validation, test = (
+        read_dataset(**{kind: given[f"{split}_{kind}"] for kind in ("clean", "noisy", "manifest")})
         for split in ("val", "test")
-    }
-    frames, noisy, clean = splits["val"]
-    blur = tuned_blur(frames, noisy.data, clean, params.blur)
-    frames, noisy, clean = splits["test"]
-    rows = quality(
-        frames,
-        noisy.data,
-        clean,
-        models,
-        noise=noise,
-        c_noise_train=params.c_noise_train,
-        blur=blur,
     )
-    first = [frame for frame in frames if frame.image == 0]
+    blur = tuned_blur(validation, params.blur)
+    rows = quality(test, models, noise=noise, c_noise_train=params.c_noise_train, blur=blur)
+    first = [frame for frame in test.frames if frame.image == 0]
     write_images(
         snakemake.output.predictions,
-        np.stack([models[noise](noisy.data[frame.index]) for frame in first]),
-        sampling=noisy.sampling,
+        np.stack([models[noise](test.noisy[frame.index]) for frame in first]),
+        sampling=test.sampling,
         quantity="denoised",
-        unit=noisy.unit,
+        unit="1",
         c_noise=[frame.c_noise for frame in first],
     )
     write_table(

@@ -5,30 +5,26 @@ from pathlib import Path
 import numpy as np
 from ase.io import read
 from temdenoise.files import atomic, read_json, read_table, write_table
+from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.showing import figures
 from temdenoise.showing.style import journal
 from temdenoise.storage import read_images
 
-given, params = snakemake.input, snakemake.params
-
-
-def first_image(file):
-    """Read, by noise and C, the first test image from stacks of frames."""
-    found = {}
-    for noise in noises:
-        listed = [f for f in read_json(given[f"{noise}_manifest.json"])["frames"] if not f["image"]]
-        stack = read_images(given[f"{noise}_{file}"]).data
-        found[noise] = {
-            f["c_noise"]: np.asarray(stack[f["index"] if file == "noisy.tif" else place])
-            for place, f in enumerate(listed)
-        }
-    return found
-
-
 with job(snakemake) as say, journal():
-    noises = [k.removesuffix("_clean.tif") for k, _ in given.items() if k.endswith("_clean.tif")]
-    clean = {noise: read_images(given[f"{noise}_clean.tif"]) for noise in noises}
+    given, params = snakemake.input, snakemake.params
+    tests = {
+        noise: read_dataset(
+            **{kind: given[f"{noise}_{kind}"] for kind in ("clean", "noisy", "manifest")}
+        )
+        for noise in params.noises
+        if f"{noise}_clean" in dict(given.items())
+    }
+    # by noise and C: the first test image
+    noisy = {
+        noise: {f.c_noise: np.asarray(data.noisy[f.index]) for f in data.frames if f.image == 0}
+        for noise, data in tests.items()
+    }
     number = snakemake.wildcards.figure
     if number == "1":
         names = [Path(path).stem for path in given.maps]
@@ -39,8 +35,8 @@ with job(snakemake) as say, journal():
             joined=read_images(given.joined),
             shifted=read_images(given.shifted),
             joints=read_json(given.joints),
-            clean=clean[noises[0]],
-            noisy={noise: (images[c], c) for noise, images in first_image("noisy.tif").items()},
+            data=tests[params.noises[0]],
+            noisy={noise: (images[c], c) for noise, images in noisy.items()},
             fade_width=params.fade_width,
         )
     elif number == "5":
@@ -52,16 +48,19 @@ with job(snakemake) as say, journal():
         }[number]
         figure, rows = draw(
             quality=read_table(given.quality),
-            clean=clean,
-            noisy=first_image("noisy.tif"),
-            denoised=first_image("predictions"),
+            data=tests,
+            noisy=noisy,
+            denoised={
+                noise: dict(
+                    zip(images, read_images(given[f"{noise}_predictions"]).data, strict=True)
+                )
+                for noise, images in noisy.items()
+            },
             c_noise=c_noise,
         )
     write_table(snakemake.output.csv, rows)
-    for path, metadata in (
-        (snakemake.output.pdf, {"CreationDate": None}),
-        (snakemake.output.png, {}),
-    ):
+    # a PDF without its date is the same file when made again
+    for path, metadata in zip(snakemake.output[:2], [{"CreationDate": None}, None], strict=True):
         with atomic(path) as temporary:
             figure.savefig(temporary, metadata=metadata)
     say(f"{snakemake.output.pdf}, .png, .csv")

@@ -1,13 +1,16 @@
 """Data sets: normalised clean images, and noisy frames of each at every C."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from temdenoise.errors import DataError
+from temdenoise.files import read_json
 from temdenoise.images.noise import corrupt
 from temdenoise.seeding import generator
+from temdenoise.storage import read_images
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,52 @@ class Frame:
     index: int
     image: int
     c_noise: float
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The images of one noise and split, normalised.
+
+    Attributes
+    ----------
+    clean
+        Shape (n_images, x, y).
+    noisy
+        Stored frames, shape (n_frames, x, y).
+    frames
+        Which image and C each stored frame has.
+    sampling
+        Pixel size along x and y [Å].
+    manifest
+        What the data set's manifest says.
+    """
+
+    clean: np.ndarray
+    noisy: np.ndarray
+    frames: Sequence[Frame]
+    sampling: tuple[float, float] = (1.0, 1.0)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, c_noise: float) -> list[Frame]:
+        """List the frames with one C."""
+        return [frame for frame in self.frames if frame.c_noise == c_noise]
+
+    @property
+    def c_noise(self) -> list[float]:
+        """The values of C, ascending."""
+        return sorted({frame.c_noise for frame in self.frames})
+
+
+def read_dataset(*, clean: str, noisy: str, manifest: str) -> DataSet:
+    """Open the three files of a data set; images stay on disk until they are used."""
+    images, about = read_images(clean), read_json(manifest)
+    return DataSet(
+        clean=images.data,
+        noisy=read_images(noisy).data,
+        frames=[Frame(**frame) for frame in about["frames"]],
+        sampling=images.sampling,
+        manifest=about,
+    )
 
 
 def frames(n_images: int, c_noise: Sequence[float]) -> list[Frame]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from temdenoise.images.datasets import Frame
+from temdenoise.images.datasets import DataSet
 from temdenoise.judging import baselines
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.learning.inference import Denoiser
@@ -35,9 +35,7 @@ def methods(models: Mapping[str, Denoiser], *, blur: float) -> Iterator[tuple[st
 
 
 def quality(
-    frames: Sequence[Frame],
-    noisy: np.ndarray,
-    clean: np.ndarray,
+    data: DataSet,
     models: Mapping[str, Denoiser],
     *,
     noise: str,
@@ -48,10 +46,8 @@ def quality(
 
     Parameters
     ----------
-    frames
-        The test frames.
-    noisy, clean
-        Their images, shapes (n_frames, x, y) and (n_images, x, y).
+    data
+        The test split.
     models
         Networks by the noise they were trained on.
     noise
@@ -68,12 +64,11 @@ def quality(
         images), n_images; one row per method and C.
     """
     rows = []
-    for c_noise in sorted({frame.c_noise for frame in frames}):
-        chosen = [frame for frame in frames if frame.c_noise == c_noise]
+    for c_noise in data.c_noise:
         for method, trained_on, denoise in methods(models, blur=blur[c_noise]):
             pairs = [
-                {"denoised": denoise(np.asarray(noisy[f.index])), "clean": clean[f.image]}
-                for f in chosen
+                {"denoised": denoise(np.asarray(data.noisy[f.index])), "clean": data.clean[f.image]}
+                for f in data.at(c_noise)
             ]
             rows.append(
                 {
@@ -90,13 +85,11 @@ def quality(
     return rows
 
 
-def tuned_blur(
-    frames: Sequence[Frame], noisy: np.ndarray, clean: np.ndarray, widths: Sequence[float]
-) -> dict[float, float]:
-    """Tune the Gaussian blur for each C on the validation frames of one noise [pixels]."""
+def tuned_blur(data: DataSet, widths: Sequence[float]) -> dict[float, float]:
+    """Tune the Gaussian blur for each C on the validation split of one noise [pixels]."""
     return {
         c_noise: baselines.tune_blur(
-            ((noisy[f.index], clean[f.image]) for f in frames if f.c_noise == c_noise), widths
+            ((data.noisy[f.index], data.clean[f.image]) for f in data.at(c_noise)), widths
         )
-        for c_noise in sorted({frame.c_noise for frame in frames})
+        for c_noise in data.c_noise
     }

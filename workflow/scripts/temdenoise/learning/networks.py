@@ -21,8 +21,9 @@ class UNet(nn.Module):
 
     Notes
     -----
-    After the U-Net of O. Ronneberger et al., doi:10.1007/978-3-319-24574-4_28, with
-    the pixel rearrangement of W. Shi et al., doi:10.1109/CVPR.2016.207.
+    After the U-Net of O. Ronneberger et al., doi:10.1007/978-3-319-24574-4_28, with the
+    short cuts of K. He et al., doi:10.1109/CVPR.2016.90, and the pixel rearrangement of
+    W. Shi et al., doi:10.1109/CVPR.2016.207.
     """
 
     def __init__(self, *, width: int, levels: int):
@@ -31,21 +32,30 @@ class UNet(nn.Module):
         channels = [width * 2**level for level in range(levels)]
         self.stem = nn.Conv2d(4, width, 3, padding=1, padding_mode="reflect")
         self.down = nn.ModuleList(
-            _block(before, after)
+            _Block(before, after)
             for before, after in zip([width, *channels[:-1]], channels, strict=True)
         )
         self.up = nn.ModuleList(
-            _block(channels[level] + channels[level + 1], channels[level])
+            _Block(channels[level] + channels[level + 1], channels[level])
             for level in reversed(range(levels - 1))
         )
         self.head = nn.Conv2d(width, 4, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw initial weights that keep the signal's size; the first answer is "no noise".
+
+        PyTorch's own choice lets the signal fade from layer to layer, and training
+        then rests for hundreds of steps before it leaves that answer.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # keeps the signal's size through the layers; PyTorch's own choice lets it fade,
-                # and training then rests for hundreds of steps on the plateau "no noise"
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
-        # begin with "no noise" all the same, so that the first steps are not wasted
+        for module in self.modules():
+            if isinstance(module, _Block):
+                # the short cut already carries the signal
+                module.second.weight.data.mul_(0.5)
         nn.init.zeros_(self.head.weight)
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -72,10 +82,14 @@ class UNet(nn.Module):
         return denoised[..., : sides[0], : sides[1]]
 
 
-def _block(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1),
-        nn.ReLU(),
-    )
+class _Block(nn.Module):
+    """Two convolutions, the second around a short cut."""
+
+    def __init__(self, before: int, after: int):
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, padding=1)
+        self.second = nn.Conv2d(after, after, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = functional.relu(self.first(features))
+        return features + functional.relu(self.second(features))

@@ -8,7 +8,6 @@ resumed ends with the same weights as an undisturbed one.
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +19,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from temdenoise.files import atomic, write_table
-from temdenoise.images.datasets import Frame
+from temdenoise.images.datasets import DataSet, Frame
 from temdenoise.images.noise import corrupt
 from temdenoise.learning.networks import UNet
 from temdenoise.seeding import generator
 
 RECIPE = 1
 """Version of what this module computes; raise it when a change alters the weights."""
-
-
-@dataclass(frozen=True)
-class TrainingImages:
-    """The images of one split, normalised.
-
-    Attributes
-    ----------
-    clean
-        Shape (n_images, x, y).
-    noisy
-        Stored frames, shape (n_frames, x, y).
-    frames
-        Which image and C each stored frame has.
-    """
-
-    clean: np.ndarray
-    noisy: np.ndarray
-    frames: Sequence[Frame]
 
 
 class Batches(Dataset):
@@ -70,7 +50,7 @@ class Batches(Dataset):
 
     def __init__(
         self,
-        images: TrainingImages,
+        images: DataSet,
         *,
         noise: str,
         c_noise: tuple[float, float],
@@ -185,7 +165,7 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    def __init__(self, images: TrainingImages, frames: Sequence[Frame]):
+    def __init__(self, images: DataSet, frames: Sequence[Frame]):
         self.images, self.frames = images, frames
 
     def __len__(self) -> int:
@@ -225,8 +205,8 @@ class _Keep(lightning.Callback):
 
 
 def train(
-    training: TrainingImages,
-    validation: TrainingImages,
+    training: DataSet,
+    validation: DataSet,
     *,
     noise: str,
     c_noise: tuple[float, float],
@@ -311,6 +291,8 @@ def train(
             accelerator="auto",
             devices=1,
             deterministic=True,
+            # a rare steep step must not undo the steps before it
+            gradient_clip_val=0.5,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,

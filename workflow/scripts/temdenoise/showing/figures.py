@@ -15,6 +15,7 @@ from ase.data.colors import jmol_colors
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
+from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES
 from temdenoise.showing.style import (
     COLOURS,
@@ -36,7 +37,7 @@ def figure_1(
     joined: Images,
     shifted: Images,
     joints: Mapping[str, Any],
-    clean: Images,
+    data: DataSet,
     noisy: Mapping[str, tuple[np.ndarray, float]],
     fade_width: float,
 ) -> tuple[Figure, Rows]:
@@ -50,10 +51,10 @@ def figure_1(
         The first joined image before its shift, and the stack of shifted images [e/Å²].
     joints
         Record of the joined images.
-    clean
-        Stack of normalised images.
+    data
+        A data set.
     noisy
-        The first of them with each noise, and its C.
+        Its first image with each noise, and its C.
     fade_width
         Rim over which displacements fade [Å].
     """
@@ -104,19 +105,19 @@ def figure_1(
         note("c", "first image", f"shift_{axis}_angstrom", value)
 
     bottom = grid[2].subgridspec(1, 1 + len(noisy))
-    side = min(64, *clean.data.shape[1:])
-    crop = clean.data[0, :side, :side]
+    side = min(64, *data.clean.shape[1:])
+    crop = data.clean[0, :side, :side]
     panels = [("d  clean", crop)] + [
         (f"{NOISES[noise].symbol}, C = {c:g}", image[:side, :side])
         for noise, (image, c) in noisy.items()
     ]
     for column, (title, image) in enumerate(panels):
         axes = figure.add_subplot(bottom[column])
-        show_image(axes, image, sampling=clean.sampling, bar=True, vmin=-0.2, vmax=1.2)
+        show_image(axes, image, sampling=data.sampling, bar=True, vmin=-0.2, vmax=1.2)
         axes.set_title(title)
     for noise, (image, c) in noisy.items():
         note("d", noise, "c_noise", c)
-        note("d", noise, "rms_difference", float(np.std(image - clean.data[0])))
+        note("d", noise, "rms_difference", float(np.std(image - data.clean[0])))
     return figure, rows
 
 
@@ -143,7 +144,7 @@ def _draw_atoms(axes, atoms: Atoms, fade_width: float) -> None:
 def figure_2(
     *,
     quality: Rows,
-    clean: Mapping[str, Images],
+    data: Mapping[str, DataSet],
     noisy: Mapping[str, Mapping[float, np.ndarray]],
     denoised: Mapping[str, Mapping[float, np.ndarray]],
     c_noise: Sequence[float],
@@ -154,19 +155,21 @@ def figure_2(
     ----------
     quality
         Rows of ``quality.csv``.
-    clean, noisy, denoised
-        By noise (and C): the first test image, corrupted, and denoised by its specialist.
+    data
+        The test split of each noise.
+    noisy, denoised
+        By noise and C: its first image corrupted, and denoised by the specialist.
     c_noise
         The C to show enlarged.
     """
-    noises = list(clean)
+    noises = list(data)
     rows = _specialists(quality)
     figure = plt.figure(figsize=(DOUBLE_COLUMN, 8.9), layout="constrained")
     grid = figure.add_gridspec(3, 1, height_ratios=[len(noises) * 1.25, 1.7, 1.9])
     images = grid[0].subgridspec(len(noises), 1 + 2 * len(c_noise))
     for row, noise in enumerate(noises):
-        side = min(48, *clean[noise].data.shape[1:])
-        panels = [("clean", clean[noise].data[0])]
+        side = min(48, *data[noise].clean.shape[1:])
+        panels = [("clean", data[noise].clean[0])]
         for c in c_noise:
             panels += [(f"noisy, C = {c:g}", noisy[noise][c]), ("CNN", denoised[noise][c])]
         for column, (title, image) in enumerate(panels):
@@ -174,7 +177,7 @@ def figure_2(
             show_image(
                 axes,
                 image[:side, :side],
-                sampling=clean[noise].sampling,
+                sampling=data[noise].sampling,
                 bar=column == 0,
                 vmin=-0.1,
                 vmax=1.1,
@@ -248,13 +251,13 @@ def _region(rows: Rows, c_noise: float) -> str:
 def figure_4(
     *,
     quality: Rows,
-    clean: Mapping[str, Images],
+    data: Mapping[str, DataSet],
     noisy: Mapping[str, Mapping[float, np.ndarray]],
     denoised: Mapping[str, Mapping[float, np.ndarray]],
     c_noise: float,
 ) -> tuple[Figure, Rows]:
     """Full-size test images: corrupted, denoised, and the error left; see `figure_2`."""
-    noises = list(clean)
+    noises = list(data)
     figure, axes = plt.subplots(
         3,
         len(noises),
@@ -268,7 +271,7 @@ def figure_4(
         if row["c_noise"] == c_noise and row["method"] in ("raw", "cnn")
     ]
     for column, noise in enumerate(noises):
-        truth, sampling = clean[noise].data[0], clean[noise].sampling
+        truth, sampling = data[noise].clean[0], data[noise].sampling
         result = denoised[noise][c_noise]
         means = {row["method"]: row["ms_ssim"] for row in rows if row["noise"] == noise}
         for row, (image, span) in enumerate(
