@@ -1,5 +1,6 @@
 """Networks, training, inference."""
 
+import io
 import shutil
 
 import numpy as np
@@ -108,6 +109,13 @@ def test_interrupted_training_ends_with_the_same_weights(
     network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
     assert same(network, undisturbed[0])
     assert history == undisturbed[1]
+
+
+def test_progress_bar_goes_where_someone_watches(images, tmp_path, capfd):
+    bar = io.StringIO()
+    train(images, images, work=tmp_path / "work", progress=bar, **OPTIONS)
+    assert "Epoch 3" in bar.getvalue()
+    assert "Epoch" not in capfd.readouterr().out
 
 
 def test_training_learns(images, tmp_path):

@@ -30,7 +30,7 @@ with job(snakemake) as say:
         seed=params.seed,
         threads=snakemake.threads,
         work=folder / f"work-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
-        progress=say.watched,
+        progress=say.terminal,
     )
     write_table(snakemake.output.metrics, history)
     described = {k: training.manifest[k] for k in ("sampling_angstrom", "scale", "structures")}

@@ -14,7 +14,8 @@ def job(snakemake) -> Iterator[Callable[[str], None]]:
     """Send a script's output to its log and keep one line for whoever watches.
 
     Both Python's output and that of compiled libraries goes to ``log[0]``. The
-    yielded function writes one plain line to the terminal (and to the log).
+    yielded function writes one plain line to the terminal (and to the log); its
+    attribute ``terminal`` is the terminal itself if a person may be watching one.
     An error ends the script with its message on the terminal and its traceback
     in the log.
 
@@ -39,7 +40,7 @@ def job(snakemake) -> Iterator[Callable[[str], None]]:
         print(f"{name}: {line}", flush=True)  # noqa: T201
         print(f"[{name}] {line}", file=watcher, flush=True)
 
-    say.watched = watcher.isatty()  # type: ignore[attr-defined]
+    say.terminal = watcher if watcher.isatty() else None
     try:
         yield say
     except BaseException as error:

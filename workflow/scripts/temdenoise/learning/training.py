@@ -5,11 +5,13 @@ else that has a state is in the checkpoint: an interrupted training that is
 resumed ends with the same weights as an undisturbed one.
 """
 
+import contextlib
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -224,7 +226,7 @@ def train(
     seed: int,
     threads: int,
     work: Path,
-    progress: bool = False,
+    progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
 
@@ -253,7 +255,7 @@ def train(
         Folder for checkpoints. A training resumes from ``last.ckpt`` in it, so it
         must be named after everything that decides the outcome. Removed at the end.
     progress
-        Whether to show a progress bar.
+        Where to show Lightning's progress bar; none if not given.
 
     Returns
     -------
@@ -283,7 +285,8 @@ def train(
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
         DataLoader(_ValidationFrames(validation, inside), batch_size=None),
     )
-    with warnings.catch_warnings():
+    # the bar goes to whatever is standard output when it is made
+    with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():
         # batches are made in a small part of a step's time, so workers would only cost
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         trainer = lightning.Trainer(
@@ -296,7 +299,7 @@ def train(
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
-            enable_progress_bar=progress,
+            enable_progress_bar=progress is not None,
             num_sanity_val_steps=0,
             callbacks=[_Keep(work)],
         )
