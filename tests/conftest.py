@@ -1,11 +1,24 @@
 """What several test files need."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def snakemake(folder, *arguments):
+    """Run Snakemake on the workflow, with results in a folder of their own."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--directory", folder, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture

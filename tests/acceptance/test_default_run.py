@@ -20,11 +20,16 @@ def lost(noise, method, region="interpolation"):
     }
 
 
+def benchmarks(pattern):
+    """Snakemake's benchmark of each job, with the time its file was written."""
+    for path in sorted((RESULTS / "benchmarks").glob(pattern)):
+        names, values = (line.split("\t") for line in path.read_text().splitlines())
+        yield dict(zip(names, values, strict=True)) | {"end": path.stat().st_mtime}
+
+
 def spans(pattern):
-    """Start and end [s] of each job, from its benchmark file."""
-    files = sorted((RESULTS / "benchmarks").glob(pattern))
-    seconds = [float(f.read_text().splitlines()[1].split("\t")[0]) for f in files]
-    return [(f.stat().st_mtime - s, f.stat().st_mtime) for f, s in zip(files, seconds, strict=True)]
+    """Start and end [s] of each job."""
+    return [(job["end"] - float(job["s"]), job["end"]) for job in benchmarks(pattern)]
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -59,6 +64,13 @@ def test_dft_jobs_keep_the_cores_busy(capsys):
             f"ratio {2 * wall / total:.2f} on two cores"
         )
     assert wall <= 1.15 * total / 2
+
+
+def test_two_jobs_fit_into_six_gigabytes(capsys):
+    peaks = sorted(float(job["max_rss"]) for job in benchmarks("**/*.tsv") if job["max_rss"] != "-")
+    with capsys.disabled():
+        print(f"\nMemory: {peaks[-1]:.0f} MB in the largest job, {sum(peaks[-2:]):.0f} MB in two")
+    assert sum(peaks[-2:]) + 500 < 6000
 
 
 def test_trainings_run_side_by_side(capsys):

@@ -86,8 +86,11 @@ def test_same_seed_same_weights(images, undisturbed, tmp_path):
     assert same(network, undisturbed[0])
     assert history == undisturbed[1]
     assert [row["step"] for row in history] == [2, 4, 6, 8]
-    assert not (tmp_path / "work").exists()
-    other, _ = train(images, images, work=tmp_path / "work", **OPTIONS | {"seed": 2})
+    # stopped after the last step, before the network was saved
+    again, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+    assert same(again, network)
+    assert history == undisturbed[1]
+    other, _ = train(images, images, work=tmp_path / "other", **OPTIONS | {"seed": 2})
     assert not same(network, other)
 
 

@@ -7,21 +7,11 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, snakemake
 from temdenoise.images.noise import NOISES
 from temdenoise.showing.workflow_graph import parse_job_counts
 
 SCIENCE = ("numpy", "scipy", "ase", "gpaw", "torch", "tifffile", "matplotlib")
-
-
-def snakemake(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--directory", folder, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def jobs(folder, *arguments):

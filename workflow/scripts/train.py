@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 from temdenoise.files import write_table
@@ -36,4 +37,6 @@ with job(snakemake) as say:
     described = {k: training.manifest[k] for k in ("sampling_angstrom", "scale", "structures")}
     about = {"trained_on": noise, "c_noise_train": params.c_noise, "seed": params.seed}
     Denoiser(network, about | described | {"options": params.options}).save(snakemake.output.model)
+    for work in folder.glob("work-*"):
+        shutil.rmtree(work)
     say(f"mean absolute error {history[-1]['val_l1']:.4f} on the validation split")

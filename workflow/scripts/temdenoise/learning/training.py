@@ -6,7 +6,6 @@ resumed ends with the same weights as an undisturbed one.
 """
 
 import contextlib
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -253,7 +252,8 @@ def train(
         CPU threads to use; a GPU is used where there is one.
     work
         Folder for checkpoints. A training resumes from ``last.ckpt`` in it, so it
-        must be named after everything that decides the outcome. Removed at the end.
+        must be named after everything that decides the outcome; the
+        caller removes it when the network is safe.
     progress
         Where to show Lightning's progress bar; none if not given.
 
@@ -305,5 +305,4 @@ def train(
         )
         checkpoint = work / "last.ckpt"
         trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
-    shutil.rmtree(work)
     return module.average.module.cpu().eval(), module.history

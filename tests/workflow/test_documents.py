@@ -1,0 +1,53 @@
+"""What the documents say exists."""
+
+import re
+
+import pytest
+from conftest import ROOT, snakemake
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "config/README.md", "results/README.md"]
+
+
+def code(text):
+    """Words in code font, and the lines of indented code."""
+    spans = re.findall(r"`([^`\n]+)`", text)
+    return spans + re.findall(r"^    (\S.*)$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_and_paths_exist(name):
+    text = (ROOT / name).read_text()
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" not in link:
+            assert ((ROOT / name).parent / link).exists(), link
+    places = ("workflow", "config", "envs", "profiles", "tests", ".ci")
+    for words in code(text):
+        for word in re.split(r"[\s\"'=,]+", words):
+            if word.split("/")[0] in places and "/" in word and not re.search(r"[*{}<>]", word):
+                assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_make_targets_exist(name):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for words in code((ROOT / name).read_text()):
+        if words.startswith("make "):
+            assert words.split()[1] in targets, words
+
+
+def test_commands_of_the_readme_plan_what_they_say(tmp_path):
+    """The `make run` lines with ARGS are dry-run as they stand."""
+    lines = [line for line in code((ROOT / "README.md").read_text()) if "ARGS=" in line]
+    assert len(lines) >= 2
+    for line in lines:
+        arguments = re.search(r"ARGS=([\"'])(.*?)\1", line).group(2)
+        arguments = [a for a in arguments.split() if a not in ("--directory", "/tmp/tiny", "-n")]
+        done = snakemake(tmp_path, *arguments, "--dry-run", "--quiet", "all")
+        assert done.returncode == 0, done.stderr
+
+
+def test_rules_of_the_readme_exist():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    text = (ROOT / "README.md").read_text() + (ROOT / "results/README.md").read_text()
+    for rule in set(re.findall(r"`((?:build|run|project|join|make|train|plot|report)_\w+)`", text)):
+        assert re.search(rf"^(use )?rule .*\b{rule}\b", rules, flags=re.MULTILINE), rule
