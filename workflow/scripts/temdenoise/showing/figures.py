@@ -168,7 +168,7 @@ def figure_2(
     grid = figure.add_gridspec(3, 1, height_ratios=[len(noises) * 1.25, 1.7, 1.9])
     images = grid[0].subgridspec(len(noises), 1 + 2 * len(c_noise))
     for row, noise in enumerate(noises):
-        side = min(48, *data[noise].clean.shape[1:])
+        window = _darkest_window(data[noise].clean[0], side=48)
         panels = [("clean", data[noise].clean[0])]
         for c in c_noise:
             panels += [(f"noisy, C = {c:g}", noisy[noise][c]), ("CNN", denoised[noise][c])]
@@ -176,7 +176,7 @@ def figure_2(
             axes = figure.add_subplot(images[row, column])
             show_image(
                 axes,
-                image[:side, :side],
+                image[window],
                 sampling=data[noise].sampling,
                 bar=column == 0,
                 vmin=-0.1,
@@ -195,6 +195,7 @@ def figure_2(
             drawn = axes.bar(places, values, 0.25, color=COLOURS[method], label=LABELS[method])
             axes.bar_label(drawn, fmt="%.3f", fontsize=4.5, padding=1)
         axes.set_xticks(np.arange(len(noises)), [NOISES[noise].symbol for noise in noises])
+        axes.margins(y=0.1)
         axes.set(ylabel="1 - MS-SSIM (less is better)" if column == 0 else "")
         axes.set_title(f"{'b  ' if column == 0 else ''}C = {c:g} ({_region(rows, c)})")
     curves = grid[2].subgridspec(1, len(noises))
@@ -205,8 +206,18 @@ def figure_2(
         axes.set_xlabel("Noise coefficient C")
         if column == 0:
             axes.set_ylabel("MS-SSIM")
-            axes.legend(frameon=False, loc="lower left")
+            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.06))
     return figure, rows
+
+
+def _darkest_window(image: np.ndarray, *, side: int, spot: int = 8) -> tuple[slice, slice]:
+    """Frame the darkest spot of an image: a vacancy, if there is one."""
+    total = np.pad(image, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
+    sums = total[spot:, spot:] - total[:-spot, spot:] - total[spot:, :-spot] + total[:-spot, :-spot]
+    centre = np.array(np.unravel_index(sums.argmin(), sums.shape)) + spot // 2
+    side = min(side, *image.shape)
+    first = np.clip(centre - side // 2, 0, np.array(image.shape) - side)
+    return slice(first[0], first[0] + side), slice(first[1], first[1] + side)
 
 
 def draw_curves(axes, rows: Rows, noise: str) -> None:
@@ -217,7 +228,14 @@ def draw_curves(axes, rows: Rows, noise: str) -> None:
     if outside:
         edge = (max(inside) + min(c for c in outside if c > max(inside))) / 2
         axes.axvspan(edge, every[-1], color=EXTRAPOLATION, lw=0)
-        axes.text(every[-1], 1.0, "extrapolation ", fontsize=5, rotation=90, ha="right", va="top")
+        axes.text(
+            (edge + every[-1]) / 2,
+            0.02,
+            "extrapolation",
+            fontsize=5,
+            ha="center",
+            transform=axes.get_xaxis_transform(),
+        )
     for method, marker in (("raw", "s"), ("gaussian_blur", "^"), ("cnn", "o")):
         curve = _curve(rows, noise, method)
         axes.plot(

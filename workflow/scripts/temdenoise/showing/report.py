@@ -15,8 +15,9 @@ CAPTIONS = {
     "1": "From structures to noisy images: (a) disordered structures (dashed: inside it the "
     "displacements are full, outside they fade to a pristine rim) and their projected densities, "
     "(b) maps of different structures joined, (c) the same image shifted, (d) the noises.",
-    "2": "(a) The first test image enlarged: clean, corrupted, and denoised by the network "
-    "trained for that noise; (b) the similarity still missing at these C; (c) MS-SSIM against C, "
+    "2": "(a) The first test image enlarged around its darkest spot: clean, corrupted, and "
+    "denoised by the network trained for that noise; (b) the similarity still missing at these "
+    "C; (c) MS-SSIM against C, "
     "beyond the trained range shaded.",
     "4": "The first test image in full size: corrupted, denoised, and the error left.",
     "5": "The workflow, drawn from its own graph of rules; what follows from other arrows is left "
