@@ -23,5 +23,6 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        "results/structures/structures.csv",
         "results/evaluation/quality.csv",
         "results/report.html",

@@ -73,7 +73,22 @@ def test_maps_hold_their_electrons(run):
         assert image.unit == "e/angstrom^2"
         summary = read_json(results / "dft" / path.stem / "summary.json")
         assert summary["valence_electrons"] == 32
-        assert {"energy_ev", "fermi_level_ev", "history"} <= set(summary)
+        assert {"energy_ev", "fermi_level_ev", "attempts"} <= set(summary)
+
+
+def test_every_structure_is_listed(run):
+    results, _ = run
+    rows = read_table(results / "structures/structures.csv")
+    assert [row["structure"] for row in rows] == [
+        "train-0000",
+        "train-0001",
+        "val-0000",
+        "test-0000",
+    ]
+    assert {row["family"] for row in rows} == {"displacements"}
+    assert {row["n_atoms"] for row in rows} == {8}
+    assert {row["seed"] for row in rows} == {2025}
+    assert {row["defects"] for row in rows} == {"[]"}
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -86,7 +101,7 @@ def test_splits_share_no_structure(run, noise):
     assert not used[1] & used[2]
     assert not used[0] & used[2]
     structures = {
-        path.read_text().split("\n", 2)[2] for path in (results / "structures").glob("*.extxyz")
+        path.read_text().split("\n", 2)[2] for path in (results / "structures").glob("*-*.extxyz")
     }
     assert len(structures) == 4
     # one scale, and it is that of the training maps
@@ -181,7 +196,7 @@ def test_edited_table_is_noticed_downstream(run):
     finally:
         table.write_bytes(kept)
     said = done.stdout + done.stderr
-    assert "rule plot_figure" in said, said
+    assert "plot_figure" in said, said
     assert "run_dft" not in said
     assert "train_gaussian" not in said
 

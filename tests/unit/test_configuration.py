@@ -1,3 +1,4 @@
+import inspect
 from copy import deepcopy
 
 import pytest
@@ -5,6 +6,8 @@ import yaml
 from conftest import ROOT
 from temdenoise.configuration import checked, load_schema, reference_table
 from temdenoise.errors import ConfigurationError
+from temdenoise.groundtruth.crystals import BUILT_IN
+from temdenoise.groundtruth.families import FAMILIES
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
@@ -31,10 +34,20 @@ WRONG = [
     ("mosaics.count.test", 0, r"`mosaics\.count\.test` = 0: .*no split may be empty"),
     ("structures.count.val", 0, r"`structures\.count\.val` = 0: .*no split may be empty"),
     ("structures.count.train", -1, r"`structures\.count\.train` = -1: expected at least 1"),
-    ("structures.crystal", "unobtainium", r"`structures\.crystal` = .*graphene"),
+    ("structures.crystal", "unobtainium", r"`structures\.crystal` = .*graphene.*path of a file"),
+    ("structures.crystal", "grahpene", r"`structures\.crystal` = .*did you mean `graphene`"),
+    ("structures.crystal", 6, r"`structures\.crystal` = 6: expected string"),
+    ("structures.lattice_constant", 0, r"lattice_constant` = 0: expected at least 1"),
+    ("structures.displacement", "big", r"displacement` = 'big': expected number or object"),
+    ("structures.displacement", {"C": 2}, r"displacement\.C` = 2: expected at most 0\.3"),
+    ("structures.families.vacancy", {}, r"families\.vacancy` = \{\}: .*did you mean `vacancies`"),
+    ("structures.families.vacancies.share", 0, r"families`: every `share` is 0"),
+    ("structures.families.vacancies.element", "c", r"element` = 'c': .*a chemical symbol, or any"),
+    ("structures.families.vacancies.count", [2, 1], r"vacancies\.count` = .*smaller number first"),
+    ("structures.families.substitution", {"share": 1}, r"substitution\.replace` = .*e\.g\."),
+    ("structures.families.strain", {"limit": 0.5}, r"strain\.limit` = 0\.5: expected at most 0\.1"),
     ("structures.repeat", [5], r"`structures\.repeat` = \[5\]: expected at least 2 values"),
     ("structures.repeat", [5, 3, 1], r"`structures\.repeat` = .*at most 2 values"),
-    ("structures.vacancies", [2, 1], r"`structures\.vacancies` = .*smaller number first"),
     ("structures.fade_width", 0, r"`structures\.fade_width` = 0: expected more than 0"),
     ("dft.basis", "qzp", r"`dft\.basis` = 'qzp': expected one of"),
     ("dft.smearing", True, r"`dft\.smearing` = True: expected number"),
@@ -43,6 +56,23 @@ WRONG = [
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
 ]
+
+
+def test_a_file_says_its_own_lattice_constant(tmp_path):
+    file = tmp_path / "crystal.cif"
+    file.touch()
+    assert checked(with_key("structures.crystal", str(file)))
+    with pytest.raises(ConfigurationError, match=r"lattice_constant` = 3\.0: expected null"):
+        checked({"structures": {"crystal": str(file), "lattice_constant": 3.0}})
+
+
+def test_families_known_to_the_schema_are_those_of_the_code():
+    known = load_schema()["properties"]["structures"]["properties"]
+    assert set(known["families"]["properties"]) == set(FAMILIES)
+    assert known["crystal"]["x-built-in"] == list(BUILT_IN)
+    for name, schema in known["families"]["properties"].items():
+        options = set(inspect.signature(FAMILIES[name]).parameters) - {"cell", "rng"}
+        assert set(schema["properties"]) == options | {"share"}
 
 
 def with_key(key, value):
@@ -69,7 +99,7 @@ def test_all_problems_are_told_at_once():
 
 
 def test_defaults_of_the_schema_are_the_default_configuration():
-    assert checked({}) == checked(DEFAULT) == DEFAULT
+    assert checked({}) == checked(DEFAULT)
 
 
 def test_input_is_not_changed():

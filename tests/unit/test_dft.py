@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
 from temdenoise.errors import ConvergenceError
+from temdenoise.groundtruth import dft
+from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.density import check_electrons, project_density
-from temdenoise.groundtruth.dft import run_dft
-from temdenoise.groundtruth.structures import graphene
+from temdenoise.groundtruth.dft import initial_moments, kpoints, run_dft
 
 OPTIONS = {
     "basis": "sz(dzp)",
     "xc": "PBE",
     "grid_spacing": 0.3,
-    "kpts": (1, 1),
+    "kpt_density": 0.5,
     "smearing": 0.1,
+    "spin": False,
     "density_convergence": 1e-3,
     "max_iterations": 60,
     "density_grid_spacing": 0.1,
@@ -19,7 +21,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def atoms():
-    return graphene(lattice_constant=2.46, repeat=(2, 1), vacuum=4.0)
+    return crystal("graphene", repeat=(2, 1), vacuum=4.0)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +36,9 @@ def test_density_holds_all_electrons(atoms, tmp_path, density, electrons):
     # pores are dark, bonds bright
     assert projected.min() < 0.4 * projected.mean()
     summary = result.summary
-    assert summary["scf_steps"] == len(summary["history"])
-    assert summary["history"][-1]["energy_ev"] == pytest.approx(summary["energy_ev"], abs=0.1)
+    (attempt,) = summary["attempts"]
+    assert summary["scf_steps"] == len(attempt["history"])
+    assert attempt["history"][-1]["energy_ev"] == pytest.approx(summary["energy_ev"], abs=0.1)
     assert -15 < summary["fermi_level_ev"] < 0
 
 
@@ -57,7 +60,60 @@ def test_moving_all_atoms_moves_the_map(atoms, tmp_path):
 def test_no_convergence_is_an_error_with_the_reason(atoms, tmp_path):
     options = OPTIONS | {"max_iterations": 2, "density": "pseudo"}
     log = tmp_path / "gpaw.txt"
-    with pytest.raises(ConvergenceError, match=r"C8 did not converge.*max_iterations = 2") as error:
+    with pytest.raises(
+        ConvergenceError, match=r"C8 did not converge.*max_iterations = 2.*any of 3 attempts"
+    ) as error:
         run_dft(atoms.copy(), **options, txt=str(log))
     assert str(log) in str(error.value)
-    assert "step 2: E = " in str(error.value)
+    assert str(error.value).count("step 2: E = ") == 3
+
+
+def test_stalled_cycle_is_tried_again_more_gently(atoms, tmp_path, monkeypatch):
+    stuck = {"mixer": {"name": "pulay", "beta": 1e-6, "nmaxold": 1}, "smearing_factor": 1}
+    monkeypatch.setattr(dft, "LADDER", (stuck, *dft.LADDER[1:]))
+    options = OPTIONS | {"max_iterations": 25, "density": "pseudo"}
+    result = run_dft(atoms.copy(), **options, txt=str(tmp_path / "gpaw.txt"))
+    first, second = result.summary["attempts"]
+    assert len(first["history"]) == 25
+    assert second["mixer"] == dft.LADDER[1]["mixer"]
+    assert result.summary["scf_steps"] == 25 + len(second["history"])
+    assert second["history"][-1]["density_change_e"] < 8 * 4 * OPTIONS["density_convergence"]
+
+
+def test_superposition_needs_no_cycle_and_lacks_the_bonds(atoms, tmp_path):
+    options = OPTIONS | {"density": "pseudo", "basis": "dzp"}
+    maps = {}
+    for truth in ("dft", "superposition"):
+        result = run_dft(atoms.copy(), ground_truth=truth, **options, txt=str(tmp_path / truth))
+        maps[truth] = result.n_R.sum(axis=2) * result.spacing[2]
+        assert result.n_R.sum() * np.prod(result.spacing) == pytest.approx(32, rel=1e-3)
+    assert result.summary["scf_steps"] == 0
+    assert result.summary["energy_ev"] is None
+    # charge piles up between the atoms: the middle of the bond along y gains it
+    nx, ny = maps["dft"].shape
+    bond = (0, 0)  # atoms at y = 1/6 and -1/6 of the cell
+    gain = maps["dft"] - maps["superposition"]
+    assert gain[bond] > 0.05 * maps["dft"][bond]
+    assert gain[0, ny // 2] < 0  # the pore
+    assert nx > 0
+
+
+def test_spin_starts_around_the_defects(atoms, tmp_path):
+    magnetic = atoms.copy()
+    del magnetic[2]
+    x, y = atoms.positions[2, :2]
+    magnetic.info["defects"] = f'[{{"kind": "vacancy", "element": "C", "x": {x}, "y": {y}}}]'
+    moments = initial_moments(magnetic)
+    assert 1 <= np.count_nonzero(moments) < len(magnetic)
+    assert not initial_moments(atoms).any()
+    options = OPTIONS | {"spin": True, "density": "pseudo"}
+    result = run_dft(magnetic, **options, txt=str(tmp_path / "gpaw.txt"))
+    assert result.n_R.sum() * np.prod(result.spacing) == pytest.approx(28, rel=1e-3)
+    assert result.summary["magnetic_moment_bohr"] is not None
+
+
+def test_k_points_keep_their_density():
+    assert kpoints([10.0, 10.0], density=1.5) == (1, 1)
+    assert kpoints([2.46, 4.26], density=1.5) == (4, 3)
+    for side in (2.5, 5.0, 7.5, 20.0):
+        assert kpoints([side, side], density=1.5)[0] * side / (2 * np.pi) >= 1.5

@@ -57,7 +57,7 @@ def images(lattice):
 
 
 def test_figure_1(lattice, images):
-    atoms = Atoms("CC", [(1, 1, 0), (3, 3, 0)], cell=[6, 6, 6], info={"vacancy_sites": "[]"})
+    atoms = Atoms("CC", [(1, 1, 0), (3, 3, 0)], cell=[6, 6, 6], info={"defects": "[]"})
     density = Images(lattice[:60, :60], (0.1, 0.1), "e/angstrom^2", "", {"electrons": 8.0})
     with journal():
         figure, rows = figures.figure_1(

@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, snakemake
+from temdenoise.configuration import checked
 from temdenoise.images.noise import NOISES
 from temdenoise.showing.workflow_graph import parse_job_counts
 
@@ -23,7 +24,9 @@ def jobs(folder, *arguments):
 def expected(config, noises=tuple(NOISES)):
     structures = sum(config["structures"]["count"].values())
     return {
+        "build_crystal": 1,
         "build_structure": structures,
+        "list_structures": 1,
         "run_dft": structures,
         "project_density": structures,
         "join_maps": 3,
@@ -38,9 +41,9 @@ def expected(config, noises=tuple(NOISES)):
     }
 
 
-@pytest.mark.parametrize("name", ["config", "tiny", "paper"])
+@pytest.mark.parametrize("name", ["config", "tiny", "mos2", "paper"])
 def test_graph_of_each_configuration(tmp_path, name):
-    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    config = checked(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
     assert found == expected(config)
 

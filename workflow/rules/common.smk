@@ -9,7 +9,7 @@ RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 # the package lies beside the scripts, which therefore import it without this
 sys.path.insert(0, str(RULES.parent / "scripts"))
 
-from temdenoise.configuration import SPLITS, checked
+from temdenoise.configuration import SPLITS, checked, families_of
 from temdenoise.errors import ConfigurationError
 from temdenoise.provenance import code_digest, module_constant
 
@@ -19,6 +19,10 @@ except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
 NOISES = config["datasets"]["noises"]
+FAMILIES = {
+    split: families_of(config["structures"]["families"], count)
+    for split, count in config["structures"]["count"].items()
+}
 FIGURES = ["1", "2", "4", "5"]  # numbered as in the paper; Fig. 3 needs a micrograph
 
 
@@ -32,6 +36,39 @@ wildcard_constraints:
 def structures(split):
     """Names of a split's structures: adding one to a split leaves all others as they are."""
     return [f"{split}-{i:04d}" for i in range(config["structures"]["count"][split])]
+
+
+def all_structures():
+    """Names of the structures of every split."""
+    return [name for split in SPLITS for name in structures(split)]
+
+
+def crystal_file():
+    """The file the crystal is read from, if it is no built-in one."""
+    name = config["structures"]["crystal"]
+    return [name] if Path(name).is_file() else []
+
+
+def foreign_elements():
+    """Elements that the families add to the crystal."""
+    families = config["structures"]["families"]
+    added = (
+        families["substitution"]["replace"].values()
+        if families["substitution"]["share"]
+        else []
+    )
+    adatom = [families["adatoms"]["element"]] if families["adatoms"]["share"] else []
+    return sorted({element for elements in [*added, adatom] for element in elements})
+
+
+def disorder_of(wildcards):
+    """What build_structure does to the crystal for one structure: its family's options alone."""
+    options = config["structures"]
+    split, number = wildcards.structure.split("-")
+    family = FAMILIES[split][int(number)]
+    parameters = {k: v for k, v in options["families"][family].items() if k != "share"}
+    shared = {k: options[k] for k in ("displacement", "fade_width", "defect_margin")}
+    return shared | {"family": family, "parameters": parameters}
 
 
 def maps_of(split):

@@ -51,11 +51,7 @@ rule report_ms_ssim:
     input:
         quality="results/evaluation/quality.csv",
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        structures=[
-            f"results/dft/{s}/summary.json"
-            for split in SPLITS
-            for s in structures(split)
-        ],
+        structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{noise}/metrics.csv", noise=NOISES),
     output:

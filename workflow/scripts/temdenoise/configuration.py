@@ -59,6 +59,36 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def families_of(families: dict[str, Any], count: int) -> list[str]:
+    """Name the disorder family of each structure of a split.
+
+    Each structure goes to the family furthest below its share, so that more
+    structures leave the families of the first ones as they are.
+
+    Parameters
+    ----------
+    families
+        The section ``structures.families``.
+    count
+        Number of structures.
+
+    Examples
+    --------
+    >>> families = {"vacancies": {"share": 2}, "strain": {"share": 1}, "adatoms": {"share": 0}}
+    >>> families_of(families, 6)
+    ['vacancies', 'strain', 'vacancies', 'vacancies', 'strain', 'vacancies']
+    """
+    shares = {name: family["share"] for name, family in families.items() if family["share"] > 0}
+    total = sum(shares.values())
+    given: list[str] = []
+    so_far = dict.fromkeys(shares, 0)
+    for number in range(1, count + 1):
+        chosen = max(shares, key=lambda name, n=number: shares[name] * n / total - so_far[name])
+        so_far[chosen] += 1
+        given.append(chosen)
+    return given
+
+
 def reference_table() -> str:
     """Describe every key in a Markdown table, for config/README.md."""
 
@@ -106,7 +136,7 @@ def _describe(error) -> str:
             + f"Known here: {', '.join(known)}"
         )
     expected = {
-        "type": lambda v: f"expected {v}",
+        "type": lambda v: f"expected {' or '.join([v] if isinstance(v, str) else v)}",
         "enum": lambda v: f"expected one of {', '.join(map(str, v))}",
         "minimum": lambda v: f"expected at least {v}",
         "maximum": lambda v: f"expected at most {v}",
@@ -114,6 +144,7 @@ def _describe(error) -> str:
         "exclusiveMaximum": lambda v: f"expected less than {v}",
         "minItems": lambda v: f"expected at least {v} values",
         "maxItems": lambda v: f"expected at most {v} values",
+        "pattern": lambda v: f"expected text like {v}",
         "uniqueItems": lambda _: "expected no value twice",
     }[error.validator](error.validator_value)
     about = " ".join(
@@ -122,13 +153,44 @@ def _describe(error) -> str:
     return f"`{key}` = {error.instance!r}: {expected}" + (f" ({about})" if about else "")
 
 
+def _unusable_crystal(structures: dict[str, Any]) -> Iterator[str]:
+    crystal = structures["crystal"]
+    known = load_schema()["properties"]["structures"]["properties"]["crystal"]["x-built-in"]
+    if crystal in known:
+        return
+    if not Path(crystal).is_file():
+        close = difflib.get_close_matches(crystal, known, n=1)
+        yield (
+            f"`structures.crystal` = {crystal!r}: expected {', '.join(known)} or the path of a "
+            f"file{f'; did you mean `{close[0]}`?' if close else f' (none in {Path.cwd()})'}"
+        )
+    if structures["lattice_constant"] is not None:
+        yield (
+            f"`structures.lattice_constant` = {structures['lattice_constant']}: expected null, "
+            f"since the file {crystal} says it"
+        )
+
+
 def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     """Check what no single key can tell."""
     structures, datasets = config["structures"], config["datasets"]
     training, mosaics = config["training"], config["mosaics"]
-    low, high = structures["vacancies"]
-    if low > high:
-        yield f"`structures.vacancies` = {[low, high]}: expected the smaller number first"
+    yield from _unusable_crystal(structures)
+    families = structures["families"]
+    if not any(family["share"] for family in families.values()):
+        yield "`structures.families`: every `share` is 0; expected one above 0"
+    for name, family in families.items():
+        low, high = family.get("count", (0, 0))
+        if low > high:
+            yield (
+                f"`structures.families.{name}.count` = {[low, high]}: expected the smaller "
+                "number first"
+            )
+    if families["substitution"]["share"] and not families["substitution"]["replace"]:
+        yield (
+            "`structures.families.substitution.replace` = {}: expected what may take the place "
+            "of which element, e.g. {C: [Si, N]}, since its share is above 0"
+        )
     low, high = datasets["c_noise_train"]
     if low >= high:
         yield f"`datasets.c_noise_train` = {[low, high]}: expected the smaller C first"

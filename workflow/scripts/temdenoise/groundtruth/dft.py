@@ -3,12 +3,15 @@
 Arrays of a density carry GPAW's index suffixes here: ``n_R`` on grid points.
 """
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
 from ase.units import Ha
 from gpaw import GPAW, KohnShamConvergenceError
 
@@ -16,6 +19,16 @@ from temdenoise.errors import ConvergenceError
 
 RECIPE = 1
 """Version of what this module computes; raise it when a change alters densities."""
+
+LADDER: tuple[dict[str, Any], ...] = (
+    {"mixer": {}, "smearing_factor": 1},
+    {"mixer": {"name": "pulay", "beta": 0.03, "weight": 100.0}, "smearing_factor": 1},
+    {"mixer": {"name": "pulay", "beta": 0.03, "weight": 100.0}, "smearing_factor": 2},
+)
+"""What is tried in turn when the SCF cycle stalls: GPAW's own mixer, a gentler one, warmer."""
+
+MAGNETIC_MOMENT = 1.0
+"""Initial moment of the atoms around a defect in a spin-polarised calculation [µB]."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +56,36 @@ class Density:
     summary: dict[str, Any]
 
 
+def kpoints(extent: np.ndarray, *, density: float) -> tuple[int, int]:
+    """Count the k-points along x and y: n = max(1, ceil(density 2π / side)).
+
+    Parameters
+    ----------
+    extent
+        Sides of the cell [Å]; the first two count.
+    density
+        Points per Å⁻¹ of the reciprocal cell [Å].
+
+    Examples
+    --------
+    >>> kpoints([12.3, 12.8], density=1.5), kpoints([2.46, 4.26], density=1.5)
+    ((1, 1), (4, 3))
+    """
+    nx, ny = (max(1, int(np.ceil(density * 2 * np.pi / side - 1e-9))) for side in extent[:2])
+    return nx, ny
+
+
 def run_dft(
     atoms: Atoms,
     *,
+    ground_truth: str = "dft",
+    mode: str | dict[str, Any] = "lcao",
     basis: str,
     xc: str,
     grid_spacing: float,
-    kpts: tuple[int, int],
+    kpt_density: float,
     smearing: float,
+    spin: bool,
     density_convergence: float,
     max_iterations: int,
     density: str,
@@ -60,82 +95,91 @@ def run_dft(
     """Compute the self-consistent electron density of a structure.
 
     GPAW with a basis of pseudo-atomic orbitals (LCAO), the method nearest to
-    the one of the paper.
+    the one of the paper. An SCF cycle that stalls is tried again as `LADDER` says.
 
     Parameters
     ----------
     atoms
         The structure, in an orthogonal cell.
+    ground_truth
+        ``dft``, or ``superposition``: the densities of free atoms added up,
+        without any SCF cycle (what a bond adds is then missing).
+    mode
+        GPAW's mode; other than LCAO for validation only.
     basis
         Name of the LCAO basis, e.g. ``dzp``.
     xc
         Exchange-correlation functional, e.g. ``PBE``.
     grid_spacing
         Of the real-space grid [Å].
-    kpts
-        Monkhorst-Pack points along x and y.
+    kpt_density
+        See `kpoints` [Å]; the mesh contains Γ.
     smearing
         Width of the Fermi-Dirac distribution [eV].
+    spin
+        Whether to treat spin; the atoms around the defects that
+        ``atoms.info["defects"]`` lists start with `MAGNETIC_MOMENT`.
     density_convergence
         Largest integral of the density's change [electrons per valence electron].
     max_iterations
-        SCF steps before giving up.
+        SCF steps before an attempt is given up.
     density
         ``pseudo``: smooth PAW valence density (default of the workflow);
         ``valence``: all-electron valence density; ``all_electron``: with the core.
     density_grid_spacing
         Grid spacing on which the density is returned [Å].
     txt
-        GPAW's own log.
+        GPAW's own log; a new attempt goes on in the same file.
 
     Raises
     ------
     ConvergenceError
-        If the SCF cycle does not converge; with the last steps and the log's name.
+        If no attempt converges; with the last steps and the log's name.
 
     References
     ----------
     J. J. Mortensen et al., J. Chem. Phys. 160, 092503 (2024), doi:10.1063/5.0182685;
     A. H. Larsen et al., Phys. Rev. B 80, 195112 (2009), doi:10.1103/PhysRevB.80.195112.
     """
-    calculator = GPAW(
-        mode="lcao",
-        basis=basis,
-        xc=xc,
-        h=grid_spacing,
-        kpts=(*kpts, 1),
-        occupations={"name": "fermi-dirac", "width": smearing},
-        convergence={"density": density_convergence},
-        maxiter=max_iterations,
-        # disorder leaves no symmetry to use, and one that appears by chance must not matter
-        symmetry="off",
-        txt=txt,
-    )
-    history: list[dict[str, float | None]] = []
+    if spin:
+        atoms = atoms.copy()
+        atoms.set_initial_magnetic_moments(initial_moments(atoms))
+    mesh = (*kpoints(atoms.cell.lengths(), density=kpt_density), 1)
+    attempts: list[dict[str, Any]] = []
     start = time.perf_counter()
-    try:
-        for step in calculator.iconverge(atoms):
-            error = float(step.dens.error)
-            history.append(
-                {
-                    "step": step.niter,
-                    "energy_ev": float(step.energies.total_extrapolated * Ha),
-                    # undefined before the first mixing
-                    "density_change_e": error if np.isfinite(error) and history else None,
-                }
+    with Path(txt).open("w", encoding="utf-8") as log:
+        for rung in LADDER:
+            calculator = GPAW(
+                mode=mode,
+                basis=basis,
+                xc=xc,
+                # plane waves choose their own grid
+                h=grid_spacing if mode == "lcao" else None,
+                kpts={"size": mesh, "gamma": True},
+                occupations={"name": "fermi-dirac", "width": smearing * rung["smearing_factor"]},
+                spinpol=spin,
+                mixer=rung["mixer"] or None,
+                convergence={"density": density_convergence},
+                maxiter=max_iterations,
+                # disorder leaves no symmetry to use, and one that appears by chance must not matter
+                symmetry="off",
+                txt=log,
             )
-    except KohnShamConvergenceError as error:
-        last = ", ".join(
-            f"step {s['step']}: E = {s['energy_ev']:.4f} eV, "
-            + ("" if s["density_change_e"] is None else f"dn = {s['density_change_e']:.2e} e")
-            for s in history[-3:]
-        )
-        raise ConvergenceError(
-            f"the SCF cycle of {atoms.get_chemical_formula()} did not converge within "
-            f"dft.max_iterations = {max_iterations} steps ({last}; full log: {txt}); raise "
-            f"dft.max_iterations or dft.smearing (now {smearing} eV), or lower "
-            "structures.displacement"
-        ) from error
+            if ground_truth == "superposition":
+                calculator.create_new_calculation(atoms)
+                break
+            attempts.append({**rung, "smearing_ev": smearing * rung["smearing_factor"]})
+            converged, attempts[-1]["history"] = _converge(calculator, atoms)
+            if converged:
+                break
+        else:
+            raise ConvergenceError(
+                f"the SCF cycle of {atoms.get_chemical_formula()} did not converge within "
+                f"dft.max_iterations = {max_iterations} steps in any of {len(LADDER)} attempts "
+                f"({'; '.join(_last_steps(a['history']) for a in attempts)}; full log: {txt}); "
+                f"raise dft.max_iterations or dft.smearing (now {smearing} eV), or lower "
+                "structures.displacement"
+            )
     scf_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
@@ -149,23 +193,80 @@ def run_dft(
     n_R = np.ascontiguousarray(n_sR.data.sum(axis=0))
     spacing = tuple((atoms.cell.lengths() / n_R.shape).tolist())
     valence = float(calculator.get_number_of_electrons())
-    electrons = float(n_R.sum() * np.prod(spacing))
+    extraction_seconds = time.perf_counter() - start
+    summary = {
+        "formula": atoms.get_chemical_formula(),
+        "n_atoms": len(atoms),
+        "ground_truth": ground_truth,
+        "density": density,
+        "energy_ev": None,
+        "fermi_level_ev": None,
+        "magnetic_moment_bohr": None,
+        "valence_electrons": valence,
+        "electrons_in_density": float(n_R.sum() * np.prod(spacing)),
+        "scf_steps": sum(len(attempt["history"]) for attempt in attempts),
+        "scf_seconds": scf_seconds,
+        "extraction_seconds": extraction_seconds,
+        "attempts": attempts,
+    }
+    if ground_truth == "dft":
+        summary["energy_ev"] = float(calculator.get_potential_energy(atoms))
+        summary["fermi_level_ev"] = float(calculator.get_fermi_level())
+    if spin and ground_truth == "dft":
+        summary["magnetic_moment_bohr"] = float(calculator.get_magnetic_moment(atoms))
     return Density(
         n_R=n_R,
         spacing=spacing,
         valence_electrons=valence,
         expected_electrons=float(atoms.numbers.sum()) if density == "all_electron" else valence,
-        summary={
-            "formula": atoms.get_chemical_formula(),
-            "n_atoms": len(atoms),
-            "density": density,
-            "energy_ev": float(calculator.get_potential_energy(atoms)),
-            "fermi_level_ev": float(calculator.get_fermi_level()),
-            "valence_electrons": valence,
-            "electrons_in_density": electrons,
-            "scf_steps": len(history),
-            "scf_seconds": scf_seconds,
-            "extraction_seconds": time.perf_counter() - start,
-            "history": history,
-        },
+        summary=summary,
     )
+
+
+def _converge(calculator, atoms: Atoms) -> tuple[bool, list[dict[str, float | None]]]:
+    """Run an SCF cycle; whether it converged, and its steps."""
+    history: list[dict[str, float | None]] = []
+    try:
+        for step in calculator.iconverge(atoms):
+            error = float(step.dens.error)
+            history.append(
+                {
+                    "step": step.niter,
+                    "energy_ev": float(step.energies.total_extrapolated * Ha),
+                    # undefined before the first mixing
+                    "density_change_e": error if np.isfinite(error) and history else None,
+                }
+            )
+    except KohnShamConvergenceError:
+        return False, history
+    return True, history
+
+
+def _last_steps(history: list[dict[str, float | None]]) -> str:
+    return ", ".join(
+        f"step {s['step']}: E = {s['energy_ev']:.4f} eV"
+        + ("" if s["density_change_e"] is None else f", dn = {s['density_change_e']:.2e} e")
+        for s in history[-2:]
+    )
+
+
+def initial_moments(atoms: Atoms) -> np.ndarray:
+    """Moments to start a spin-polarised calculation with: around the defects, 0 elsewhere.
+
+    Parameters
+    ----------
+    atoms
+        With ``info["defects"]``, see `Supercell.finished`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_atoms,) [µB].
+    """
+    moments = np.zeros(len(atoms))
+    radii = covalent_radii[atoms.numbers]
+    for defect in json.loads(atoms.info.get("defects", "[]")):
+        beside = np.linalg.norm(atoms.positions[:, :2] - (defect["x"], defect["y"]), axis=1)
+        bonded = 1.2 * (radii + covalent_radii[atomic_numbers[defect["element"]]])
+        moments[beside < bonded] = MAGNETIC_MOMENT
+    return moments

@@ -1,150 +1,96 @@
 """Disordered supercells whose rim stays pristine, so that their maps can be joined."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from temdenoise.errors import ConfigurationError
+from temdenoise.errors import DataError
+from temdenoise.groundtruth.crystals import check_distances
+from temdenoise.groundtruth.disorder import Supercell
+from temdenoise.groundtruth.families import FAMILIES
+
+DRAWS = 100
+"""How often a structure is drawn anew when atoms come too close; such have no thermal weight."""
 
 
-def graphene(*, lattice_constant: float, repeat: tuple[int, int], vacuum: float) -> Atoms:
-    """Build a pristine graphene supercell in an orthogonal cell.
-
-    Parameters
-    ----------
-    lattice_constant
-        a of the hexagonal lattice [Å]; the 4-atom cell is a x a√3.
-    repeat
-        Number of 4-atom cells along x (zigzag) and y (armchair).
-    vacuum
-        Empty space on either side of the sheet [Å].
-
-    Returns
-    -------
-    ase.Atoms
-        4 * repeat[0] * repeat[1] carbon atoms, periodic in x and y.
-
-    Examples
-    --------
-    >>> len(graphene(lattice_constant=2.46, repeat=(5, 3), vacuum=5.0))
-    60
-    """
-    cell = Atoms(
-        "C4",
-        scaled_positions=[(0, 1 / 6, 0.5), (0.5, 1 / 3, 0.5), (0.5, 2 / 3, 0.5), (0, 5 / 6, 0.5)],
-        cell=[lattice_constant, lattice_constant * np.sqrt(3), 2 * vacuum],
-        pbc=(True, True, False),
-    )
-    return cell.repeat((*repeat, 1))
-
-
-CRYSTALS = {"graphene": graphene}
-
-
-def fade(atoms: Atoms, *, width: float) -> np.ndarray:
-    """Weight of the disorder at each atom: 0 on the rim of the cell, 1 inside.
-
-    w = t³ (10 - 15 t + 6 t²) with t = min(d / width, 1) and d the in-plane
-    distance to the nearest edge of the supercell.
-
-    Parameters
-    ----------
-    atoms
-        Atoms in an orthogonal cell.
-    width
-        Distance from the rim over which the disorder fades in [Å], above 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_atoms,), in [0, 1].
-    """
-    extent = atoms.cell.lengths()[:2]
-    position = atoms.positions[:, :2] % extent
-    distance = np.minimum(position, extent - position).min(axis=1)
-    t = np.clip(distance / width, 0, 1)
-    return t**3 * (10 - 15 * t + 6 * t**2)
-
-
-def disordered(
-    atoms: Atoms,
+def build_structure(
+    pristine: Atoms,
     rng: np.random.Generator,
     *,
-    displacement: float,
-    vacancies: tuple[int, int],
+    name: str,
+    displacement: float | Mapping[str, float],
     fade_width: float,
-    vacancy_margin: float,
+    defect_margin: float,
+    family: str,
+    parameters: Mapping[str, Any],
 ) -> Atoms:
-    """Displace atoms at random and take some away, leaving the rim as it was.
+    """Build one disordered supercell.
 
     Parameters
     ----------
-    atoms
-        The pristine supercell (not changed).
+    pristine
+        The supercell to start from (not changed).
     rng
         Where the randomness comes from.
+    name
+        What to call the structure.
     displacement
-        Standard deviation of the displacement along each axis, away from the rim [Å].
-    vacancies
-        Smallest and largest number of atoms to remove; drawn uniformly.
+        Standard deviation of the thermal displacement along each axis, away
+        from the rim [Å]; one for all or one per element.
     fade_width
-        Distance from the rim over which displacements fade in [Å].
-    vacancy_margin
-        Least distance of a vacancy from the rim [Å].
+        Distance from the rim over which displacements and strain fade in [Å].
+    defect_margin
+        Least distance of a defect from the rim [Å].
+    family
+        A key of `FAMILIES`.
+    parameters
+        Options of the family.
 
     Returns
     -------
     ase.Atoms
-        With ``info["vacancy_sites"]``: JSON list of [element, x, y], the ideal
-        sites of the removed atoms [Å].
+        With ``structure``, ``family``, ``parameters`` and ``defects`` (see
+        `Supercell.finished`) in its ``info``.
 
     Raises
     ------
     ConfigurationError
-        If fewer atoms than `vacancies` lie further than `vacancy_margin` from the rim.
+        If the family's options do not suit the crystal.
+    DataError
+        If atoms overlap in each of `DRAWS` draws.
     """
-    result = atoms.copy()
-    weights = fade(atoms, width=fade_width)
-    result.positions += weights[:, None] * rng.normal(0, displacement, size=(len(atoms), 3))
-    extent = atoms.cell.lengths()[:2]
-    inside = np.minimum(atoms.positions[:, :2], extent - atoms.positions[:, :2]).min(axis=1)
-    candidates = np.flatnonzero(inside >= vacancy_margin)
-    if len(candidates) < vacancies[1]:
-        raise ConfigurationError(
-            f"structures.vacancies: up to {vacancies[1]} atoms are to be removed, but only "
-            f"{len(candidates)} lie at least structures.vacancy_margin = {vacancy_margin} Å from "
-            "the rim; lower either, or enlarge structures.repeat"
-        )
-    count = int(rng.integers(vacancies[0], vacancies[1], endpoint=True))
-    removed = sorted(int(i) for i in rng.choice(candidates, size=count, replace=False))
-    sites = [
-        [atoms.symbols[i], *(round(float(p), 6) for p in atoms.positions[i, :2])] for i in removed
-    ]
-    del result[removed]
-    result.info["vacancy_sites"] = json.dumps(sites)
-    return result
+    for draw in range(DRAWS):
+        cell = Supercell(pristine, fade_width=fade_width, defect_margin=defect_margin)
+        cell.displace(rng, displacement)
+        FAMILIES[family](cell, rng, **parameters)
+        atoms = cell.finished()
+        try:
+            check_distances(atoms, source=f"structure {name} ({family})")
+        except DataError as error:
+            if draw == DRAWS - 1:
+                raise DataError(
+                    f"{error} (none of {DRAWS} draws was free of overlaps; lower "
+                    "structures.displacement)"
+                ) from error
+        else:
+            break
+    atoms.info |= {"structure": name, "family": family, "parameters": json.dumps(dict(parameters))}
+    return atoms
 
 
-def build_structure(
-    rng: np.random.Generator,
-    *,
-    crystal: str,
-    lattice_constant: float,
-    repeat: tuple[int, int],
-    vacuum: float,
-    displacement: float,
-    vacancies: tuple[int, int],
-    fade_width: float,
-    vacancy_margin: float,
-) -> Atoms:
-    """Build one disordered supercell; see `disordered` and the builders in `CRYSTALS`."""
-    pristine = CRYSTALS[crystal](lattice_constant=lattice_constant, repeat=repeat, vacuum=vacuum)
-    return disordered(
-        pristine,
-        rng,
-        displacement=displacement,
-        vacancies=vacancies,
-        fade_width=fade_width,
-        vacancy_margin=vacancy_margin,
-    )
+def table_row(atoms: Atoms) -> dict[str, Any]:
+    """Describe a structure in a row of ``structures.csv``."""
+    info = atoms.info
+    return {
+        "structure": info["structure"],
+        "split": info["structure"].split("-")[0],
+        "family": info["family"],
+        "parameters": info["parameters"],
+        "seed": int(info["seed"]),
+        "formula": atoms.get_chemical_formula(),
+        "n_atoms": len(atoms),
+        "defects": info["defects"],
+    }

@@ -1,6 +1,5 @@
 """The denoising network."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,10 +34,12 @@ class UNet(nn.Module):
             _Block(before, after)
             for before, after in zip([width, *channels[:-1]], channels, strict=True)
         )
-        self.up = nn.ModuleList(
-            _Block(channels[level] + channels[level + 1], channels[level])
-            for level in reversed(range(levels - 1))
+        # on the way up the level below is added, not appended: a third less to compute
+        lower = list(reversed(range(levels - 1)))
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(channels[level + 1], channels[level], 1) for level in lower
         )
+        self.up = nn.ModuleList(_Block(channels[level], channels[level]) for level in lower)
         self.head = nn.Conv2d(width, 4, 1)
         self.reset_parameters()
 
@@ -75,9 +76,9 @@ class UNet(nn.Module):
             features = block(features)
             skips.append(features)
         skips.pop()
-        for block in self.up:
-            features = functional.interpolate(features, scale_factor=2, mode="nearest")
-            features = block(torch.cat([features, skips.pop()], dim=1))
+        for narrow, block in zip(self.narrow, self.up, strict=True):
+            features = functional.interpolate(narrow(features), scale_factor=2, mode="nearest")
+            features = block(features + skips.pop())
         denoised = noisy - functional.pixel_shuffle(self.head(features), 2)
         return denoised[..., : sides[0], : sides[1]]
 

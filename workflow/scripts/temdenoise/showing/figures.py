@@ -78,7 +78,7 @@ def figure_1(
             axes, image.data, sampling=image.sampling, bar=True, vmin=span[0], vmax=span[1]
         )
         note("a", name, "n_atoms", len(atoms[name]))
-        note("a", name, "vacancies", atoms[name].info["vacancy_sites"])
+        note("a", name, "defects", atoms[name].info["defects"])
         note("a", name, "electrons_in_map", image.metadata["electrons"])
     figure.colorbar(drawn, ax=figure.axes[1::2], label="Projected density (e/Å²)", aspect=12)
 

@@ -1,0 +1,11 @@
+"""List every structure with its family and defects (rule list_structures)."""
+
+from ase.io import read
+from temdenoise.files import write_table
+from temdenoise.groundtruth.structures import table_row
+from temdenoise.jobs import job
+
+with job(snakemake) as say:
+    rows = [table_row(read(path)) for path in snakemake.input.atoms]
+    write_table(snakemake.output.table, rows)
+    say(f"{len(rows)} structures")

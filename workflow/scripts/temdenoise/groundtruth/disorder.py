@@ -1,0 +1,182 @@
+"""A supercell in the making: what a disorder family can do to it, and what is remembered."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from temdenoise.errors import ConfigurationError
+
+
+def rim_distance(positions: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """In-plane distance of points to the nearest edge of an orthogonal cell [Å].
+
+    Parameters
+    ----------
+    positions
+        Shape (n, 2 or 3) [Å].
+    extent
+        Sides of the cell [Å].
+    """
+    inside = positions[:, :2] % extent[:2]
+    return np.minimum(inside, extent[:2] - inside).min(axis=1)
+
+
+def fade(atoms: Atoms, *, width: float) -> np.ndarray:
+    """Weight of the disorder at each atom: 0 on the rim of the cell, 1 inside.
+
+    w = t³ (10 - 15 t + 6 t²) with t = min(d / width, 1) and d the in-plane
+    distance to the nearest edge of the supercell.
+
+    Parameters
+    ----------
+    atoms
+        Atoms in an orthogonal cell.
+    width
+        Distance from the rim over which the disorder fades in [Å], above 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_atoms,), in [0, 1].
+    """
+    t = np.clip(rim_distance(atoms.positions, atoms.cell.lengths()) / width, 0, 1)
+    return t**3 * (10 - 15 * t + 6 * t**2)
+
+
+class Supercell:
+    """A pristine supercell and its disordered copy.
+
+    A family changes the copy through the methods below; each notes the ideal
+    site it touched, so that defects can be looked for in images later.
+
+    Attributes
+    ----------
+    pristine
+        The crystal as it was.
+    atoms
+        The copy; indices are those of `pristine` until `finished`, added atoms come last.
+    weights
+        `fade` of each atom of `pristine`.
+    """
+
+    def __init__(self, pristine: Atoms, *, fade_width: float, defect_margin: float):
+        self.pristine = pristine
+        self.atoms = pristine.copy()
+        self.atoms.info.clear()
+        self.weights = fade(pristine, width=fade_width)
+        self.defect_margin = defect_margin
+        self._inside = self.away_from_rim(pristine.positions)
+        self._removed: list[int] = []
+        self._touched: set[int] = set()
+        self._defects: list[dict[str, Any]] = []
+
+    def away_from_rim(self, positions: np.ndarray) -> np.ndarray:
+        """Whether points lie at least `defect_margin` from the rim; shape (n,)."""
+        return rim_distance(positions, self.pristine.cell.lengths()) >= self.defect_margin
+
+    def displace(
+        self, rng: np.random.Generator, standard_deviation: float | Mapping[str, float]
+    ) -> None:
+        """Displace every atom at random, fading towards the rim.
+
+        Parameters
+        ----------
+        rng
+            Where the randomness comes from.
+        standard_deviation
+            Along each axis, away from the rim [Å]; one for all or one per element.
+
+        Raises
+        ------
+        ConfigurationError
+            If an element has none.
+        """
+        if isinstance(standard_deviation, Mapping):
+            missing = set(self.pristine.symbols) - set(standard_deviation)
+            if missing:
+                raise ConfigurationError(
+                    f"structures.displacement = {dict(standard_deviation)}: nothing for "
+                    f"{', '.join(sorted(missing))}; expected a value [Å] for every element"
+                )
+            sigma = np.array([standard_deviation[symbol] for symbol in self.pristine.symbols])
+        else:
+            sigma = np.full(len(self.pristine), standard_deviation)
+        shift = rng.normal(0, sigma[:, None], size=(len(sigma), 3))
+        self.atoms.positions += self.weights[:, None] * shift
+
+    def sites(self, element: str = "any") -> np.ndarray:
+        """Return the indices of the atoms a defect may still be made of.
+
+        Parameters
+        ----------
+        element
+            Chemical symbol, or ``any``.
+        """
+        fits = (np.array(list(self.pristine.symbols)) == element) | (element == "any")
+        free = ~np.isin(np.arange(len(self.pristine)), list(self._touched))
+        return np.flatnonzero(self._inside & fits & free)
+
+    def neighbours(self, element: str = "any") -> list[tuple[int, int]]:
+        """Return pairs of `sites` of which one is the nearest of the other in projection.
+
+        Bonded neighbours in a flat crystal; in MoS2 the sulfur atoms of one column.
+        """
+        kind = np.array(list(self.pristine.symbols))
+        candidates = np.flatnonzero((kind == element) | (element == "any"))
+        sites = set(self.sites(element).tolist())
+        flat = self.pristine.copy()
+        flat.positions[:, 2] = 0
+        pairs = set()
+        for i in sites:
+            others = candidates[candidates != i]
+            distance = flat.get_distances(i, others, mic=True)
+            for j in others[distance < distance.min() + 0.1].tolist():
+                if j in sites:
+                    pairs.add((min(i, j), max(i, j)))
+        return sorted(pairs)
+
+    def remove(self, index: int) -> None:
+        """Take an atom away."""
+        self._removed.append(index)
+        self._note("vacancy", index)
+
+    def replace(self, index: int, element: str) -> None:
+        """Put another element in an atom's place."""
+        self.atoms.symbols[index] = element
+        self._note("substitution", index, by=element)
+
+    def rotate_bond(self, first: int, second: int) -> None:
+        """Turn a bond by 90° in the plane about its middle."""
+        middle = (self.atoms.positions[first] + self.atoms.positions[second]) / 2
+        for index in (first, second):
+            x, y, z = self.atoms.positions[index] - middle
+            self.atoms.positions[index] = middle + np.array([-y, x, z])
+            self._note("rotated_bond", index)
+
+    def add(self, element: str, position: np.ndarray) -> None:
+        """Add an atom."""
+        self.atoms.extend(Atoms([element], positions=[position]))
+        x, y = (round(float(p), 6) for p in position[:2])
+        self._defects.append({"kind": "adatom", "element": element, "x": x, "y": y})
+
+    def _note(self, kind: str, index: int, **more: Any) -> None:
+        self._touched.add(index)
+        x, y = (round(float(p), 6) for p in self.pristine.positions[index, :2])
+        element = self.pristine.symbols[index]
+        self._defects.append({"kind": kind, "element": element, "x": x, "y": y} | more)
+
+    def finished(self) -> Atoms:
+        """Return the disordered atoms, with ``info["defects"]``.
+
+        The defects are a JSON list of objects: ``kind`` (vacancy, substitution,
+        rotated_bond, adatom), ``element`` (for a substitution also ``by``), and
+        ``x``, ``y``, the ideal site [Å].
+        """
+        result = self.atoms.copy()
+        del result[sorted(self._removed)]
+        order = sorted(self._defects, key=lambda d: (d["kind"], d["x"], d["y"]))
+        result.info["defects"] = json.dumps(order)
+        return result

@@ -1,0 +1,165 @@
+"""Families of disorder.
+
+To add one, write a function here, name it in `FAMILIES`, and describe its
+options in workflow/schemas/config.schema.yaml under structures.families.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ase.data import atomic_numbers, covalent_radii
+from scipy.spatial import Voronoi
+
+from temdenoise.errors import ConfigurationError
+from temdenoise.groundtruth.disorder import Supercell
+
+
+def _draw(rng: np.random.Generator, choices: Sequence, count: tuple[int, int], what: str) -> list:
+    """Draw between count[0] and count[1] of the choices, none twice."""
+    if len(choices) < count[1]:
+        raise ConfigurationError(
+            f"structures.families.{what}: up to {count[1]} are asked for, but only "
+            f"{len(choices)} sites for them lie at least structures.defect_margin from the rim; "
+            "lower either, or enlarge structures.repeat"
+        )
+    n = int(rng.integers(count[0], count[1], endpoint=True))
+    return [choices[int(i)] for i in rng.choice(len(choices), size=n, replace=False)]
+
+
+def displacements(cell: Supercell, rng: np.random.Generator) -> None:
+    """No defect: displaced atoms only."""
+
+
+def vacancies(
+    cell: Supercell, rng: np.random.Generator, *, element: str, count: tuple[int, int]
+) -> None:
+    """Take single atoms away."""
+    for site in _draw(rng, cell.sites(element).tolist(), count, "vacancies"):
+        cell.remove(site)
+
+
+def double_vacancies(
+    cell: Supercell, rng: np.random.Generator, *, element: str, count: tuple[int, int]
+) -> None:
+    """Take pairs of neighbouring atoms away; in MoS2 the two sulfur atoms of a column."""
+    for pair in _apart(rng, cell.neighbours(element), count, "double_vacancies"):
+        for site in pair:
+            cell.remove(site)
+
+
+def stone_wales(cell: Supercell, rng: np.random.Generator, *, count: tuple[int, int]) -> None:
+    """Rotate bonds of a flat honeycomb by 90° (Stone-Wales defects, not relaxed)."""
+    if np.ptp(cell.pristine.positions[:, 2]) > 0.5:
+        raise ConfigurationError(
+            "structures.families.stone_wales: expected a flat crystal such as graphene or hBN, "
+            f"got one {np.ptp(cell.pristine.positions[:, 2]):.2f} Å thick; set its share to 0"
+        )
+    for first, second in _apart(rng, cell.neighbours(), count, "stone_wales"):
+        cell.rotate_bond(first, second)
+
+
+def substitution(
+    cell: Supercell,
+    rng: np.random.Generator,
+    *,
+    replace: Mapping[str, Sequence[str]],
+    count: tuple[int, int],
+) -> None:
+    """Put other elements in the place of atoms.
+
+    `replace` names for each element of the crystal those that may take its
+    place; sites and elements are drawn uniformly.
+    """
+    foreign = set(replace) - set(cell.pristine.symbols)
+    if foreign:
+        raise ConfigurationError(
+            f"structures.families.substitution.replace: no {', '.join(sorted(foreign))} in the "
+            f"crystal; expected keys among {', '.join(sorted(set(cell.pristine.symbols)))}"
+        )
+    sites = np.concatenate([cell.sites(element) for element in replace]).tolist()
+    for site in _draw(rng, sorted(sites), count, "substitution"):
+        cell.replace(site, str(rng.choice(replace[cell.pristine.symbols[site]])))
+
+
+def adatoms(
+    cell: Supercell,
+    rng: np.random.Generator,
+    *,
+    element: str,
+    site: str,
+    count: tuple[int, int],
+) -> None:
+    """Put atoms on top of the layer, at bonding distance from their neighbours.
+
+    `site` is ``top`` (over an atom), ``bridge`` (between two) or ``hollow``
+    (over the widest pore).
+    """
+    ideal = cell.pristine.positions
+    if site == "top":
+        points = ideal[cell.sites(), :2]
+    elif site == "bridge":
+        pairs = [ideal[list(pair), :2] for pair in cell.neighbours()]
+        # atoms of one column have no bridge
+        between = [pair.mean(axis=0) for pair in pairs if np.ptp(pair, axis=0).max() > 0.5]
+        points = _distinct(np.array(between).reshape(-1, 2))
+    else:
+        points = _pores(cell)
+    drawn = _draw(rng, points.tolist(), count, "adatoms")
+    for x, y in drawn:
+        reach = covalent_radii[cell.atoms.numbers] + covalent_radii[atomic_numbers[element]]
+        beside = ((cell.atoms.positions[:, :2] - (x, y)) ** 2).sum(axis=1)
+        near = beside < reach**2
+        touching = cell.atoms.positions[near, 2] + np.sqrt(reach[near] ** 2 - beside[near])
+        height = touching.max() if near.any() else cell.atoms.positions[:, 2].max()
+        cell.add(element, np.array([x, y, height]))
+
+
+def strain(cell: Supercell, rng: np.random.Generator, *, limit: float) -> None:
+    """Strain the inside in the plane; each component uniform within ± `limit`."""
+    xx, yy, xy = rng.uniform(-limit, limit, size=3)
+    middle = cell.pristine.cell.lengths()[:2] / 2
+    shift = (cell.pristine.positions[:, :2] - middle) @ np.array([[xx, xy], [xy, yy]])
+    cell.atoms.positions[:, :2] += cell.weights[:, None] * shift
+
+
+def _apart(
+    rng: np.random.Generator, pairs: list[tuple[int, int]], count: tuple[int, int], what: str
+) -> list[tuple[int, int]]:
+    """Draw pairs that share no atom."""
+    order = [pairs[int(i)] for i in rng.permutation(len(pairs))]
+    apart: list[tuple[int, int]] = []
+    for pair in order:
+        if not any(set(pair) & set(other) for other in apart):
+            apart.append(pair)
+    return _draw(rng, apart, count, what)
+
+
+def _pores(cell: Supercell) -> np.ndarray:
+    """Centres of the widest empty circles of the projected crystal, away from the rim [Å]."""
+    extent = cell.pristine.cell.lengths()[:2]
+    points = _distinct(cell.pristine.positions[:, :2])
+    images = [points + np.array([i, j]) * extent for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    corners = Voronoi(np.concatenate(images)).vertices
+    corners = corners[((corners >= 0) & (corners < extent)).all(axis=1)]
+    radius = np.sqrt(((corners[:, None] - np.concatenate(images)[None]) ** 2).sum(2).min(1))
+    widest = _distinct(corners[radius > 0.98 * radius.max()])
+    return widest[cell.away_from_rim(widest)]
+
+
+def _distinct(points: np.ndarray) -> np.ndarray:
+    """Points that lie more than about 1 pm apart; shape (n, 2)."""
+    return points[np.unique(points.round(2), axis=0, return_index=True)[1]]
+
+
+FAMILIES = {
+    function.__name__: function
+    for function in (
+        displacements,
+        vacancies,
+        double_vacancies,
+        stone_wales,
+        substitution,
+        adatoms,
+        strain,
+    )
+}
