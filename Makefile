@@ -15,13 +15,16 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run test test-slow acceptance lint format config-reference clean
+.PHONY: help run validate test test-slow acceptance bench-dft lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 	$(BIN)/python workflow/drive.py $(ARGS)
+
+validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
+	$(BIN)/python workflow/drive.py validation $(ARGS)
 
 test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 	$(BIN)/python -m pytest $(ARGS)
@@ -31,6 +34,9 @@ test-slow: $(VENV)/.test  ## the tests that take longer: one environment per ste
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
+
+bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of atoms
+	$(BIN)/python tests/benchmarks/bench_dft.py $(ARGS)
 
 lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -18,6 +18,7 @@ include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/validation.smk"
 
 
 rule all:
@@ -26,3 +27,8 @@ rule all:
         "results/structures/structures.csv",
         "results/evaluation/quality.csv",
         "results/report.html",
+
+
+rule validation:
+    input:
+        "results/validation.html",

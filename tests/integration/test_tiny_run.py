@@ -16,7 +16,7 @@ from temdenoise.storage import read_images
 
 DRIVE = [sys.executable, str(ROOT / "workflow/drive.py"), "--snakefile", str(ROOT / "Snakefile")]
 DRIVE += ["--configfile", str(ROOT / "config/tiny.yaml")]
-TABLES = ["evaluation/quality.csv", *(f"figures/figure_{n}.csv" for n in (1, 2, 4, 5))]
+TABLES = ["evaluation/quality.csv", *(f"figures/figure_{n}.csv" for n in (1, 2, 4, 5, "S1"))]
 SPLITS = ("train", "val", "test")
 
 
@@ -145,13 +145,13 @@ def test_models_carry_what_applying_them_needs(run):
 
 def test_figures_and_report(run):
     results, _ = run
-    for number in (1, 2, 4, 5):
+    for number in (1, 2, 4, 5, "S1"):
         for kind, start in (("pdf", b"%PDF"), ("png", b"\x89PNG"), ("csv", b"")):
             content = (results / f"figures/figure_{number}.{kind}").read_bytes()
             assert content.startswith(start)
             assert len(content) > 100
     page = (results / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
 
 
 def test_nothing_half_written_is_left(run):

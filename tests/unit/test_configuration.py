@@ -53,6 +53,8 @@ WRONG = [
     ("dft.smearing", True, r"`dft\.smearing` = True: expected number"),
     ("dft.grid_spacing", 2, r"`dft\.grid_spacing` = 2: expected at most 0\.3"),
     ("report.c_noise", [0.33], r"`report\.c_noise` holds 0\.33: expected values of"),
+    ("validation.structure", "train-0008", r"validation\.structure` = 'train-0008': .*below 8"),
+    ("validation.structure", "first", r"validation\.structure` = 'first': .*train-0000"),
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
 ]

@@ -7,6 +7,7 @@ from temdenoise.groundtruth.mosaics import (
     joined_and_shifted,
     joint_ratio,
     tiles_needed,
+    worst_joint,
 )
 
 
@@ -65,7 +66,7 @@ def test_cut_between_grid_points_follows_a_known_function():
 def test_image_comes_from_its_record(rng):
     maps = [smooth_map(phase=p) for p in (0.0, 0.01)]
     options = {"map_sampling": (0.1, 0.1), "size": 64, "sampling": 0.15}
-    shifted, joined, record = joined_and_shifted(maps, rng, **options)
+    shifted, joined, record, worst = joined_and_shifted(maps, rng, **options)
     assert shifted.shape == joined.shape == (64, 64)
     mosaic = join(maps, np.array(record["layout"]))
     again = cut(
@@ -77,3 +78,24 @@ def test_image_comes_from_its_record(rng):
     )
     assert (again == shifted).all()
     assert record["joint_ratio"] == joint_ratio(mosaic, (40, 48))
+    patch, axis = worst_joint(mosaic, (40, 48), size=40)
+    assert (worst[0] == patch).all()
+    assert worst[1] == axis
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_worst_joint_is_found_where_it_was_made(axis):
+    tile = smooth_map((40, 48))
+    mosaic = np.tile(tile, (3, 3))
+    # one corner of one tile raised: a jump at the joint, sharper along one axis
+    raised = np.zeros_like(mosaic)
+    length = (40, 48)[axis]
+    ramp = np.linspace(1, 0, 20)
+    strip = [slice(60, 63), slice(60, 63)]
+    strip[axis] = slice(length, length + 20)
+    raised[tuple(strip)] = np.expand_dims(ramp, 1 - axis)
+    patch, found = worst_joint(mosaic + raised, (40, 48), size=20)
+    assert found == axis
+    assert patch.shape == (20, 20)
+    jump = np.abs(np.diff(patch, axis=axis))
+    assert int(np.unravel_index(np.argmax(jump), jump.shape)[axis]) == 9

@@ -9,7 +9,7 @@ from ase import Atoms
 from temdenoise.configuration import checked
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES, corrupt
-from temdenoise.showing import figures
+from temdenoise.showing import figures, validation
 from temdenoise.showing.report import cross_table, report, summary
 from temdenoise.showing.style import journal
 from temdenoise.storage import Images
@@ -102,6 +102,68 @@ def test_figure_5_marks_edges_that_follow_from_others():
     assert drawn == {("a", "b"): True, ("a", "c"): False, ("b", "c"): True, ("x", "c"): True}
     texts = {text.get_text() for text in figure.axes[0].texts}
     assert {"a\n3 jobs", "b\n1 job"} <= texts
+
+
+def test_figure_s1_marks_the_joints(lattice):
+    worst = {
+        split: Images(
+            lattice[:40, :40], (0.1, 0.1), "e/angstrom^2", "density", {"joint_ratio": r, "axis": a}
+        )
+        for split, r, a in (("train", 0.5, 0), ("val", 0.25, 1))
+    }
+    with journal():
+        figure, rows = figures.figure_s1(worst=worst)
+        figure.canvas.draw()
+    assert rows == [
+        {"split": "train", "worst_joint_ratio": 0.5, "crossed_along": "x"},
+        {"split": "val", "worst_joint_ratio": 0.25, "crossed_along": "y"},
+    ]
+    assert figure.axes[0].get_title() == "train: ratio 0.50"
+
+
+def accuracy_rows():
+    return [
+        {
+            "variant": variant,
+            "rms_over_std": 0.0 if variant == "plane_waves" else 0.02,
+            "largest_over_range": 0.01,
+            "valence_electrons": 240.0,
+            "scf_steps": 12,
+            "seconds": 40.0,
+        }
+        for variant in ("as_configured", "plane_waves", "superposition")
+    ]
+
+
+@pytest.mark.parametrize("with_lattice", [True, False])
+def test_validation_page_needs_no_other_file(lattice, tmp_path, with_lattice):
+    maps = {
+        variant: Images(lattice + 0.01 * i, (0.1, 0.1), "e/angstrom^2", "density", {})
+        for i, variant in enumerate(validation.SHOWN)
+    }
+    curve = [
+        {"lattice_constant_angstrom": a, "energy_ev_per_atom": (a - 2.46) ** 2}
+        for a in (2.4, 2.44, 2.48, 2.52)
+    ]
+    result = {"curve": curve, "equilibrium_angstrom": 2.46}
+    result |= {"bond_length_angstrom": 1.42, "bond_density_e_per_angstrom3": 2.0}
+    given = {"lcao": result} if with_lattice else {}
+    titles = {
+        "variants": {v: f"Variant {v}" for v in validation.SHOWN},
+        "methods": {"lcao": "As configured"},
+    }
+    png = tmp_path / "figure.png"
+    with journal():
+        figure = validation.figure(maps, accuracy_rows(), given, **titles)
+        figure.savefig(png)
+    text = validation.page(accuracy_rows(), given, **titles, config=checked({}), png=png)
+    page = Page()
+    page.feed(text)
+    assert all(link.startswith(("data:", "https://doi.org/")) for link in page.links)
+    assert "script" not in page.tags
+    assert "<strong>2.0 %</strong>" in text
+    assert ("2.4600" in text) == with_lattice
+    assert ("10.1154/1.1536926" in text) == with_lattice
 
 
 def test_summary_compares_with_the_blur(quality):

@@ -173,6 +173,9 @@ def test_adatom_sits_at_bonding_distance(site, neighbours):
     assert distance.min() == pytest.approx(bond, abs=1e-6)
     assert (distance < bond + 1e-3).sum() == neighbours
     assert atoms.positions[-1, 2] > atoms.positions[:-1, 2].max()
+    # with as much vacuum above it as there is below the layer
+    heights = atoms.positions[:, 2]
+    assert atoms.cell.lengths()[2] - heights.max() == pytest.approx(heights.min())
 
 
 def test_strain_is_that_of_the_tensor_inside():

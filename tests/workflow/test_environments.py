@@ -17,6 +17,7 @@ PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 
 # what each module may not import, since its environment does not hold it
 FORBIDDEN = {
+    "groundtruth.crystals": "gpaw torch pytorch_lightning matplotlib",
     "groundtruth.structures": "gpaw torch pytorch_lightning matplotlib",
     "groundtruth.dft": "torch pytorch_lightning matplotlib",
     "groundtruth.density": "ase gpaw scipy torch matplotlib tifffile",

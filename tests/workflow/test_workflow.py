@@ -34,7 +34,7 @@ def expected(config, noises=tuple(NOISES)):
         "evaluate": len(noises),
         "collect_quality": 1,
         "draw_workflow": 1,
-        "plot_figure": 4,
+        "plot_figure": 5,
         "report_ms_ssim": 1,
         "all": 1,
         **{f"train_{noise}": 1 for noise in noises},

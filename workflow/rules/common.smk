@@ -11,7 +11,7 @@ sys.path.insert(0, str(RULES.parent / "scripts"))
 
 from temdenoise.configuration import SPLITS, checked, families_of
 from temdenoise.errors import ConfigurationError
-from temdenoise.provenance import code_digest, module_constant
+from temdenoise.provenance import code_digest, module_constant, module_digest
 
 try:
     config = checked(config)
@@ -23,14 +23,19 @@ FAMILIES = {
     split: families_of(config["structures"]["families"], count)
     for split, count in config["structures"]["count"].items()
 }
-FIGURES = ["1", "2", "4", "5"]  # numbered as in the paper; Fig. 3 needs a micrograph
+VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
+LATTICE_METHODS = module_constant("groundtruth.validation", "LATTICE_METHODS")
+# numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints
+FIGURES = ["1", "2", "4", "5", "S1"]
 
 
 wildcard_constraints:
     structure="(train|val|test)-[0-9]+",
     split="train|val|test",
     noise="[a-z0-9_]+",
-    figure="[0-9]+",
+    figure="S?[0-9]+",
+    variant="|".join(VARIANTS),
+    method="|".join(LATTICE_METHODS),
 
 
 def structures(split):
@@ -100,10 +105,17 @@ def file_digest(path):
     return hashlib.sha256((RULES / path).read_bytes()).hexdigest()[:16]
 
 
+def templates(*names):
+    """Templates of pages, named relative to the rules."""
+    return [f"../scripts/temdenoise/showing/{name}.html.j2" for name in names]
+
+
 def figure_inputs(wildcards):
     """Files a figure shows."""
     if wildcards.figure == "5":
         return {"graph": "results/figures/workflow.json"}
+    if wildcards.figure == "S1":
+        return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
     images = {
         f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
         for noise in NOISES

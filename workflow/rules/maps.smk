@@ -2,6 +2,7 @@
 # Makes: results/maps/{structure}.tif         (projected density, e/Å²)
 #        results/mosaics/{split}/images.tif   (joined and shifted images, e/Å²)
 #        results/mosaics/{split}/joined.tif   (the same before the shift)
+#        results/mosaics/{split}/worst.tif    (cut out around the joint with the largest jump)
 #        results/mosaics/{split}/joints.json  (structures, shifts, quality of the joints)
 
 
@@ -31,6 +32,7 @@ rule join_maps:
     output:
         images="results/mosaics/{split}/images.tif",
         joined="results/mosaics/{split}/joined.tif",
+        worst="results/mosaics/{split}/worst.tif",
         joints="results/mosaics/{split}/joints.json",
     log:
         "results/logs/join_maps/{split}.log",

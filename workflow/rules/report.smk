@@ -65,7 +65,7 @@ rule report_ms_ssim:
     params:
         config=config,
         code=code_digest("showing.report"),
-        template=file_digest("../scripts/temdenoise/showing/report.html.j2"),
+        templates=[file_digest(path) for path in templates("page", "report")],
     message:
         "Composing the report"
     script:

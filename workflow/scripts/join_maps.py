@@ -11,13 +11,13 @@ from temdenoise.storage import read_images, write_images
 with job(snakemake) as say:
     params, split = snakemake.params, snakemake.wildcards.split
     maps = [read_images(path) for path in snakemake.input.maps]
-    records, joined = [], None
+    records, joined, worst = [], None, None
 
     def images():
-        """Make the images one by one; keep their records and the first joined one."""
-        global joined
+        """Make the images one by one; keep their records, the first joined and the worst joint."""
+        global joined, worst
         for index in range(params.n_images):
-            shifted, unshifted, record = joined_and_shifted(
+            shifted, unshifted, record, joint = joined_and_shifted(
                 [m.data for m in maps],
                 generator(params.seed, "mosaic", split, index),
                 map_sampling=maps[0].sampling,
@@ -25,6 +25,8 @@ with job(snakemake) as say:
                 sampling=params.sampling,
             )
             joined = unshifted if joined is None else joined
+            if not records or record["joint_ratio"] > max(r["joint_ratio"] for r in records):
+                worst = joint
             records.append(record)
             yield shifted
 
@@ -36,13 +38,20 @@ with job(snakemake) as say:
     shape = (params.n_images, params.size, params.size)
     write_images(snakemake.output.images, images(), shape=shape, **about)
     write_images(snakemake.output.joined, joined, **about)
-    worst = max(record["joint_ratio"] for record in records)
+    ratio = max(record["joint_ratio"] for record in records)
+    write_images(
+        snakemake.output.worst,
+        worst[0],
+        **about | {"sampling": maps[0].sampling},
+        axis=worst[1],
+        joint_ratio=ratio,
+    )
     write_json(
         snakemake.output.joints,
         {
             "structures": [Path(path).stem for path in snakemake.input.maps],
-            "worst_joint_ratio": worst,
+            "worst_joint_ratio": ratio,
             "images": records,
         },
     )
-    say(f"{params.n_images} images of {params.size} px; worst joint ratio {worst:.2f}")
+    say(f"{params.n_images} images of {params.size} px; worst joint ratio {ratio:.2f}")

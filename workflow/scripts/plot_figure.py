@@ -39,6 +39,10 @@ with job(snakemake) as say, journal():
             noisy={noise: (images[c], c) for noise, images in noisy.items()},
             fade_width=params.fade_width,
         )
+    elif number == "S1":
+        figure, rows = figures.figure_s1(
+            worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
+        )
     elif number == "5":
         figure, rows = figures.figure_5(graph=read_json(given.graph))
     else:

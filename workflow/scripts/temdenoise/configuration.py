@@ -210,6 +210,13 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             f"`training.patch` = {training['patch']}: expected at most "
             f"`mosaics.size` = {mosaics['size']}"
         )
+    split, number = config["validation"]["structure"].split("-")
+    if int(number) >= structures["count"][split]:
+        yield (
+            f"`validation.structure` = {config['validation']['structure']!r}: there is no such "
+            f"structure; expected a number below {structures['count'][split]} "
+            f"(`structures.count.{split}`)"
+        )
     multiple = 2 ** training["levels"]
     if training["patch"] % multiple:
         yield (

@@ -176,6 +176,10 @@ class Supercell:
         ``x``, ``y``, the ideal site [Å].
         """
         result = self.atoms.copy()
+        if len(result) > len(self.pristine):
+            # as much vacuum above what was added as above the crystal
+            top = result.positions[:, 2].max() - self.pristine.positions[:, 2].max()
+            result.cell[2, 2] += max(0.0, top)
         del result[sorted(self._removed)]
         order = sorted(self._defects, key=lambda d: (d["kind"], d["x"], d["y"]))
         result.info["defects"] = json.dumps(order)

@@ -82,11 +82,59 @@ def joint_ratio(mosaic: np.ndarray, tile_shape: tuple[int, int]) -> float:
     """
     across, inside = [], []
     for axis, period in enumerate(tile_shape):
-        jump = np.abs(np.roll(mosaic, -1, axis) - mosaic)
-        is_joint = np.arange(mosaic.shape[axis]) % period == period - 1
+        jump, is_joint = _jumps(mosaic, axis, period)
         across.append(jump.compress(is_joint, axis).max())
         inside.append(jump.compress(~is_joint, axis).max())
     return float(max(across) / max(inside))
+
+
+def _jumps(mosaic: np.ndarray, axis: int, period: int) -> tuple[np.ndarray, np.ndarray]:
+    """Jump from each pixel to the next along an axis, and which of them cross a joint."""
+    jump = np.abs(np.roll(mosaic, -1, axis) - mosaic)
+    return jump, np.arange(mosaic.shape[axis]) % period == period - 1
+
+
+def worst_joint(
+    mosaic: np.ndarray, tile_shape: tuple[int, int], *, size: int
+) -> tuple[np.ndarray, int]:
+    """Cut out where the jump across a joint is largest.
+
+    Parameters
+    ----------
+    mosaic
+        Joined maps, shape (x, y), periodic.
+    tile_shape
+        Shape of one map.
+    size
+        Side of the patch [pixels], even.
+
+    Returns
+    -------
+    patch : numpy.ndarray
+        Shape (size, size); the joint lies in its middle, between size/2 - 1 and size/2.
+    axis : int
+        The axis the joint is crossed along.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mosaic = np.zeros((32, 32))
+    >>> mosaic[16:] = 1
+    >>> patch, axis = worst_joint(mosaic, (16, 16), size=8)
+    >>> axis, float(abs(patch[4] - patch[3]).max())
+    (0, 1.0)
+    """
+    worst, where = -1.0, (0, 0, 0)
+    for axis, period in enumerate(tile_shape):
+        jump, is_joint = _jumps(mosaic, axis, period)
+        jump = np.where(np.expand_dims(is_joint, 1 - axis), jump, -1.0)
+        x, y = np.unravel_index(int(np.argmax(jump)), jump.shape)
+        if jump[x, y] > worst:
+            worst, where = float(jump[x, y]), (axis, int(x), int(y))
+    axis, x, y = where
+    half = size // 2
+    centred = np.roll(mosaic, (half - 1 - x, half - 1 - y), axis=(0, 1))
+    return centred[:size, :size], axis
 
 
 def cut(
@@ -137,7 +185,7 @@ def joined_and_shifted(
     map_sampling: tuple[float, float],
     size: int,
     sampling: float,
-) -> tuple[np.ndarray, np.ndarray, dict]:
+) -> tuple[np.ndarray, np.ndarray, dict, tuple[np.ndarray, int]]:
     """Make one image: draw maps, join them, shift them.
 
     Parameters
@@ -161,6 +209,8 @@ def joined_and_shifted(
         The same mosaic before the shift, shape (size, size).
     record : dict
         Layout of the maps, origin of the shift [Å] and joint ratio.
+    worst : tuple of numpy.ndarray and int
+        See `worst_joint`.
     """
     shape = maps[0].shape
     tile_extent = [n * step for n, step in zip(shape, map_sampling, strict=True)]
@@ -177,4 +227,4 @@ def joined_and_shifted(
         "origin_angstrom": list(origin),
         "joint_ratio": joint_ratio(mosaic, shape),
     }
-    return images[0], images[1], record
+    return images[0], images[1], record, worst_joint(mosaic, shape, size=min(80, *shape) // 2 * 2)

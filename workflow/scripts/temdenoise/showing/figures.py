@@ -80,7 +80,8 @@ def figure_1(
         note("a", name, "n_atoms", len(atoms[name]))
         note("a", name, "defects", atoms[name].info["defects"])
         note("a", name, "electrons_in_map", image.metadata["electrons"])
-    figure.colorbar(drawn, ax=figure.axes[1::2], label="Projected density (e/Å²)", aspect=12)
+    # beside both rows, so that atoms and maps stand in one column
+    figure.colorbar(drawn, ax=figure.axes, label="Projected density (e/Å²)", aspect=25)
 
     middle = grid[1].subgridspec(1, 2)
     for column, (title, image) in enumerate(
@@ -308,13 +309,50 @@ def figure_4(
     return figure, rows
 
 
+def figure_s1(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
+    """Draw the joint with the largest jump of each split.
+
+    Parameters
+    ----------
+    worst
+        Patch [e/Å²] with the joint in its middle, by split; ``axis`` and
+        ``joint_ratio`` in its metadata.
+    """
+    figure, columns = plt.subplots(
+        1, len(worst), figsize=(DOUBLE_COLUMN, 2.5), layout="constrained", squeeze=False
+    )
+    low = min(float(image.data.min()) for image in worst.values())
+    high = max(float(image.data.max()) for image in worst.values())
+    rows: Rows = []
+    drawn = None
+    for axes, (split, image) in zip(columns[0], worst.items(), strict=True):
+        ratio, axis = image.metadata["joint_ratio"], image.metadata["axis"]
+        drawn = show_image(axes, image.data, sampling=image.sampling, bar=True, vmin=low, vmax=high)
+        axes.set_title(f"{split}: ratio {ratio:.2f}")
+        for end in (0, 1):
+            place = (0.5, end) if axis == 0 else (end, 0.5)
+            outside = (0.5, 1.1 * end - 0.05) if axis == 0 else (1.1 * end - 0.05, 0.5)
+            axes.annotate(
+                "",
+                xy=place,
+                xytext=outside,
+                xycoords="axes fraction",
+                arrowprops={"arrowstyle": "-|>", "color": COLOURS["cnn"], "shrinkA": 0},
+                annotation_clip=False,
+            )
+        rows.append({"split": split, "worst_joint_ratio": ratio, "crossed_along": "xy"[axis]})
+    figure.colorbar(drawn, ax=columns[0], label="Projected density (e/Å²)", shrink=0.8)
+    return figure, rows
+
+
 def figure_5(*, graph: Mapping[str, Any]) -> tuple[Figure, Rows]:
     """Draw the workflow: its rules, what each needs, and the number of jobs of each.
 
     An edge that follows from others (a needs b, b needs c, a needs c) is not
     drawn, but is in the rows, marked so.
     """
-    edges = [tuple(edge) for edge in graph["edges"]]
+    # the target that only collects files is no step
+    edges = [(before, after) for before, after in graph["edges"] if after != "all"]
     shown = essential(edges)
     rows = [
         {

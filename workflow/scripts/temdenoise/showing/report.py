@@ -20,6 +20,9 @@ CAPTIONS = {
     "C; (c) MS-SSIM against C, "
     "beyond the trained range shaded.",
     "4": "The first test image in full size: corrupted, denoised, and the error left.",
+    "S1": "The worst joint of each split: the place where the jump from one map to the next is "
+    "largest, between the two arrows. The ratio compares it with the largest jump between "
+    "neighbouring pixels inside the maps; at 1 or less a joint cannot be told from the inside.",
     "5": "The workflow, drawn from its own graph of rules; what follows from other arrows is left "
     "out (the CSV has it).",
 }
@@ -69,6 +72,17 @@ def cross_table(quality: Rows, c_noise: float) -> dict[str, Any]:
     }
 
 
+def templates() -> jinja2.Environment:
+    """Give the templates of the pages; a value they miss is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def report(
     *,
     quality: Rows,
@@ -103,28 +117,25 @@ def report(
     str
         HTML.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
-        quality=quality,
-        summary=summary(quality, c_noise),
-        cross=cross_table(quality, c_noise),
-        figures=[
-            {
-                "number": number,
-                "caption": CAPTIONS[number],
-                "png": base64.b64encode(path.read_bytes()).decode(),
-            }
-            for number, path in figures.items()
-        ],
-        structures=structures,
-        joints=joints,
-        trainings={NOISES[noise].title: rows[-1] for noise, rows in trainings.items()},
-        config=config,
-        c_noise=c_noise,
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            quality=quality,
+            summary=summary(quality, c_noise),
+            cross=cross_table(quality, c_noise),
+            figures=[
+                {
+                    "number": number,
+                    "caption": CAPTIONS[number],
+                    "png": base64.b64encode(path.read_bytes()).decode(),
+                }
+                for number, path in figures.items()
+            ],
+            structures=structures,
+            joints=joints,
+            trainings={NOISES[noise].title: rows[-1] for noise, rows in trainings.items()},
+            config=config,
+            c_noise=c_noise,
+        )
     )
