@@ -4,13 +4,17 @@ import numpy as np
 from ase.io import read
 from temdenoise.files import write_json
 from temdenoise.groundtruth.dft import run_dft
+from temdenoise.groundtruth.parallel import run_dft_parallel
 from temdenoise.jobs import job
 from temdenoise.storage import write_images
 
 with job(snakemake) as say:
-    result = run_dft(
-        read(snakemake.input.atoms), **snakemake.params.options, txt=snakemake.log.gpaw
-    )
+    atoms = read(snakemake.input.atoms)
+    options = {**snakemake.params.options, "txt": snakemake.log.gpaw}
+    if snakemake.threads > 1:
+        result = run_dft_parallel(atoms, processes=snakemake.threads, **options)
+    else:
+        result = run_dft(atoms, **options)
     write_images(
         snakemake.output.density,
         np.moveaxis(result.n_R, 2, 0),

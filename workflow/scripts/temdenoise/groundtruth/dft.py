@@ -4,6 +4,7 @@ Arrays of a density carry GPAW's index suffixes here: ``n_R`` on grid points.
 """
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.units import Ha
 from gpaw import GPAW, KohnShamConvergenceError
+from gpaw.mpi import world
 
 from temdenoise.errors import ConvergenceError
 
@@ -147,7 +149,7 @@ def run_dft(
     mesh = (*kpoints(atoms.cell.lengths(), density=kpt_density), 1)
     attempts: list[dict[str, Any]] = []
     start = time.perf_counter()
-    with Path(txt).open("w", encoding="utf-8") as log:
+    with Path(txt if world.rank == 0 else os.devnull).open("w", encoding="utf-8") as log:
         for rung in LADDER:
             calculator = GPAW(
                 mode=mode,
@@ -190,6 +192,8 @@ def run_dft(
         n_sR = densities.all_electron_densities(
             grid_spacing=density_grid_spacing, skip_core=density == "valence"
         )
+    # from the processes that share it (see parallel.py) to every one of them
+    n_sR = n_sR.gather(broadcast=True)
     n_R = np.ascontiguousarray(n_sR.data.sum(axis=0))
     spacing = tuple((atoms.cell.lengths() / n_R.shape).tolist())
     valence = float(calculator.get_number_of_electrons())

@@ -321,6 +321,7 @@ def figure_s1(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
     figure, columns = plt.subplots(
         1, len(worst), figsize=(DOUBLE_COLUMN, 2.5), layout="constrained", squeeze=False
     )
+    figure.get_layout_engine().set(wspace=0.15)
     low = min(float(image.data.min()) for image in worst.values())
     high = max(float(image.data.max()) for image in worst.values())
     rows: Rows = []

@@ -1,0 +1,71 @@
+import shutil
+
+import numpy as np
+import pytest
+from gpaw import cgpaw
+from temdenoise.configuration import checked
+from temdenoise.errors import ConfigurationError, ConvergenceError
+from temdenoise.groundtruth.crystals import crystal
+from temdenoise.groundtruth.dft import run_dft
+from temdenoise.groundtruth.parallel import run_dft_parallel
+
+COARSE = {"basis": "sz(dzp)", "grid_spacing": 0.3, "kpt_density": 0.5, "density_convergence": 1e-3}
+
+
+@pytest.fixture
+def options(tmp_path):
+    return checked({})["dft"] | COARSE | {"txt": str(tmp_path / "gpaw.txt")}
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    """A launcher that starts one process, however many are asked for."""
+    launcher = tmp_path / "launch"
+    launcher.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    launcher.chmod(0o755)
+    return (str(launcher), "-n")
+
+
+def test_what_the_process_found_comes_back(options, one_process):
+    atoms = crystal("graphene", vacuum=3.0)
+    here = run_dft(atoms, **options)
+    there = run_dft_parallel(atoms, processes=1, launcher=one_process, **options)
+    assert here.n_R == pytest.approx(there.n_R, abs=1e-9)
+    assert here.spacing == there.spacing
+    assert here.summary["energy_ev"] == pytest.approx(there.summary["energy_ev"], abs=1e-9)
+    assert here.expected_electrons == there.expected_electrons
+
+
+def test_its_errors_come_back(options, one_process):
+    atoms = crystal("graphene", vacuum=3.0)
+    with pytest.raises(ConvergenceError, match=r"did not converge within dft\.max_iterations = 2"):
+        run_dft_parallel(
+            atoms, processes=1, launcher=one_process, **options | {"max_iterations": 2}
+        )
+
+
+def test_gpaw_without_mpi_is_named(options, one_process):
+    with pytest.raises(ConfigurationError, match=r"2 MPI processes, but GPAW sees 1.*one thread"):
+        run_dft_parallel(crystal("graphene"), processes=2, launcher=one_process, **options)
+
+
+def test_a_missing_launcher_is_named(options):
+    with pytest.raises(ConfigurationError, match=r"there is no nompi; install MPI.*one thread"):
+        run_dft_parallel(crystal("graphene"), processes=2, launcher=("nompi", "-n"), **options)
+
+
+def test_a_launcher_that_does_nothing_is_named(options):
+    with pytest.raises(ConfigurationError, match=r"true -n 2 ended without a result"):
+        run_dft_parallel(crystal("graphene"), processes=2, launcher=("true", "-n"), **options)
+
+
+@pytest.mark.skipif(
+    not (cgpaw.have_mpi and shutil.which("mpiexec")),
+    reason="GPAW was built without MPI here (the pinned set-up needs no MPI compiler)",
+)
+def test_two_processes_find_what_one_finds(options):
+    atoms = crystal("graphene", repeat=(2, 1), vacuum=3.0)
+    one = run_dft(atoms, **options)
+    two = run_dft_parallel(atoms, processes=2, **options)
+    assert two.summary["energy_ev"] == pytest.approx(one.summary["energy_ev"], abs=1e-4)
+    assert np.abs(two.n_R - one.n_R).max() < 1e-3 * one.n_R.max()

@@ -1,0 +1,107 @@
+"""One DFT calculation on several MPI processes, for large cells."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import read, write
+
+from temdenoise.errors import ConfigurationError, ConvergenceError
+from temdenoise.groundtruth.dft import Density, run_dft
+
+LAUNCHER = ("mpiexec", "-n")
+"""How processes are started; their number follows."""
+
+
+def run_dft_parallel(
+    atoms: Atoms, *, processes: int, launcher: Sequence[str] = LAUNCHER, **options: Any
+) -> Density:
+    """Do what `run_dft` does, on several processes.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    processes
+        Number of MPI processes.
+    launcher
+        Command that starts them; their number and the program follow.
+    **options
+        Of `run_dft`.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such launcher, or GPAW was built without MPI.
+    ConvergenceError
+        As `run_dft` does.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "atoms.json", atoms)
+        (folder / "options.json").write_text(json.dumps({"processes": processes, **options}))
+        (folder / "info.json").write_text(json.dumps(atoms.info))
+        package = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        command = [*launcher, str(processes), sys.executable, "-m", __name__, name]
+        try:
+            subprocess.run(
+                command,
+                check=False,
+                env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            )
+        except FileNotFoundError as error:
+            raise ConfigurationError(
+                f"run_dft has {processes} threads, so it is to run on {processes} MPI processes, "
+                f"but there is no {launcher[0]}; install MPI, or give run_dft one thread "
+                "(set-threads in the profile)"
+            ) from error
+        failure = folder / "failure.json"
+        if failure.exists():
+            kind, message = json.loads(failure.read_text())
+            raise {"ConvergenceError": ConvergenceError}.get(kind, ConfigurationError)(message)
+        if not (folder / "density.npy").exists():
+            raise ConfigurationError(
+                f"{' '.join(command[:3])} ended without a result; its output stands above"
+            )
+        rest = json.loads((folder / "result.json").read_text())
+        rest["spacing"] = tuple(rest["spacing"])
+        return Density(n_R=np.load(folder / "density.npy"), **rest)
+
+
+def main(name: str) -> None:
+    """Work as one of the processes; the first writes what came out."""
+    from gpaw.mpi import world
+
+    folder = Path(name)
+    options = json.loads((folder / "options.json").read_text())
+    atoms = read(folder / "atoms.json")
+    atoms.info |= json.loads((folder / "info.json").read_text())
+    processes = options.pop("processes")
+    try:
+        if world.size != processes:
+            raise ConfigurationError(
+                f"run_dft was started on {processes} MPI processes, but GPAW sees {world.size}: "
+                "it was built without MPI; build it with an MPI compiler, or give run_dft one "
+                "thread (set-threads in the profile)"
+            )
+        result = run_dft(atoms, **options)
+    except (ConfigurationError, ConvergenceError) as error:
+        if world.rank == 0:
+            (folder / "failure.json").write_text(json.dumps([type(error).__name__, str(error)]))
+        return
+    if world.rank == 0:
+        rest = {key: getattr(result, key) for key in Density.__dataclass_fields__ if key != "n_R"}
+        (folder / "result.json").write_text(json.dumps(rest))
+        np.save(folder / "density.npy", result.n_R)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
