@@ -5,6 +5,7 @@ import pytest
 from gpaw import cgpaw
 from temdenoise.configuration import checked
 from temdenoise.errors import ConfigurationError, ConvergenceError
+from temdenoise.groundtruth import parallel
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.dft import run_dft
 from temdenoise.groundtruth.parallel import run_dft_parallel
@@ -44,17 +45,26 @@ def test_its_errors_come_back(options, one_process):
         )
 
 
-def test_gpaw_without_mpi_is_named(options, one_process):
-    with pytest.raises(ConfigurationError, match=r"2 MPI processes, but GPAW sees 1.*one thread"):
+def test_gpaw_without_mpi_is_named(options, monkeypatch):
+    monkeypatch.setattr(parallel.cgpaw, "have_mpi", False)
+    with pytest.raises(ConfigurationError, match=r"built without MPI.*one thread"):
+        run_dft_parallel(crystal("graphene"), processes=2, **options)
+
+
+def test_the_wrong_launcher_is_named(options, one_process, monkeypatch):
+    monkeypatch.setattr(parallel, "check_mpi", lambda processes: None)
+    with pytest.raises(ConfigurationError, match=r"2 MPI processes, but GPAW sees 1.*launcher"):
         run_dft_parallel(crystal("graphene"), processes=2, launcher=one_process, **options)
 
 
-def test_a_missing_launcher_is_named(options):
+def test_a_missing_launcher_is_named(options, monkeypatch):
+    monkeypatch.setattr(parallel, "check_mpi", lambda processes: None)
     with pytest.raises(ConfigurationError, match=r"there is no nompi; install MPI.*one thread"):
         run_dft_parallel(crystal("graphene"), processes=2, launcher=("nompi", "-n"), **options)
 
 
-def test_a_launcher_that_does_nothing_is_named(options):
+def test_a_launcher_that_does_nothing_is_named(options, monkeypatch):
+    monkeypatch.setattr(parallel, "check_mpi", lambda processes: None)
     with pytest.raises(ConfigurationError, match=r"true -n 2 ended without a result"):
         run_dft_parallel(crystal("graphene"), processes=2, launcher=("true", "-n"), **options)
 

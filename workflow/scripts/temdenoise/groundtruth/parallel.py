@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.io import read, write
+from gpaw import cgpaw
 
 from temdenoise.errors import ConfigurationError, ConvergenceError
 from temdenoise.groundtruth.dft import Density, run_dft
@@ -43,6 +44,7 @@ def run_dft_parallel(
     ConvergenceError
         As `run_dft` does.
     """
+    check_mpi(processes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "atoms.json", atoms)
@@ -50,13 +52,13 @@ def run_dft_parallel(
         (folder / "info.json").write_text(json.dumps(atoms.info))
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        if cgpaw.have_mpi:
+            # else GPAW wants to be started by its own `gpaw python`
+            environment["GPAW_MPI_BACKEND"] = "cgpaw"
         command = [*launcher, str(processes), sys.executable, "-m", __name__, name]
         try:
-            subprocess.run(
-                command,
-                check=False,
-                env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            )
+            subprocess.run(command, check=False, env=environment)
         except FileNotFoundError as error:
             raise ConfigurationError(
                 f"run_dft has {processes} threads, so it is to run on {processes} MPI processes, "
@@ -76,6 +78,16 @@ def run_dft_parallel(
         return Density(n_R=np.load(folder / "density.npy"), **rest)
 
 
+def check_mpi(processes: int) -> None:
+    """Refuse several processes if GPAW was built for one."""
+    if processes > 1 and not cgpaw.have_mpi:
+        raise ConfigurationError(
+            f"run_dft has {processes} threads, so it is to run on {processes} MPI processes, but "
+            "GPAW was built without MPI; build it with an MPI compiler, or give run_dft one "
+            "thread (set-threads in the profile)"
+        )
+
+
 def main(name: str) -> None:
     """Work as one of the processes; the first writes what came out."""
     from gpaw.mpi import world
@@ -88,9 +100,8 @@ def main(name: str) -> None:
     try:
         if world.size != processes:
             raise ConfigurationError(
-                f"run_dft was started on {processes} MPI processes, but GPAW sees {world.size}: "
-                "it was built without MPI; build it with an MPI compiler, or give run_dft one "
-                "thread (set-threads in the profile)"
+                f"run_dft was to run on {processes} MPI processes, but GPAW sees {world.size}; "
+                "expected the launcher of the MPI that GPAW was built with"
             )
         result = run_dft(atoms, **options)
     except (ConfigurationError, ConvergenceError) as error:
