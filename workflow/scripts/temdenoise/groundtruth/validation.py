@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from gpaw import setup_paths
 from gpaw.atom.basis import BasisMaker
-from scipy import ndimage
+from scipy import ndimage, optimize
 
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.dft import Density, run_dft
@@ -100,8 +100,8 @@ def difference(projected: np.ndarray, reference: np.ndarray) -> dict[str, float]
     --------
     >>> import numpy as np
     >>> reference = np.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> difference(reference + 0.1, reference)["rms_over_std"].round(6)
-    np.float64(0.2)
+    >>> round(difference(reference + 0.1, reference)["rms_over_std"], 6)
+    0.2
     """
     error = projected - reference
     return {
@@ -199,19 +199,16 @@ def equilibrium(a: np.ndarray, energy: np.ndarray) -> float:
     >>> round(equilibrium(a, (a - 2.45) ** 2), 6)
     2.45
     """
-    middle = a.mean()
-    cubic = np.polynomial.Polynomial.fit(a - middle, energy, 3)
-    roots = cubic.deriv().roots()
-    minima = [
-        float(root.real)
-        for root in roots
-        if abs(root.imag) < 1e-9
-        and cubic.deriv(2)(root.real) > 0
-        and abs(root.real) <= np.ptp(a) / 2
-    ]
-    if not minima:
-        raise ValueError(f"no minimum of the energy between {a.min()} and {a.max()} Å")
-    return minima[0] + float(middle)
+    cubic = np.polynomial.Polynomial.fit(a, energy, 3)
+    low, high = float(a.min()), float(a.max())
+    found = float(
+        optimize.minimize_scalar(
+            cubic, bounds=(low, high), method="bounded", options={"xatol": 1e-9}
+        ).x
+    )
+    if min(found - low, high - found) < 1e-3 * (high - low):
+        raise ValueError(f"no minimum of the energy between {low} and {high} Å")
+    return found
 
 
 def bond_density(atoms: Atoms, density: Density) -> dict[str, float]:
