@@ -147,11 +147,8 @@ def test_validation_page_needs_no_other_file(lattice, tmp_path, with_lattice):
     ]
     result = {"curve": curve, "equilibrium_angstrom": 2.46}
     result |= {"bond_length_angstrom": 1.42, "bond_density_e_per_angstrom3": 2.0}
-    given = {"lcao": result} if with_lattice else {}
-    titles = {
-        "variants": {v: f"Variant {v}" for v in validation.SHOWN},
-        "methods": {"lcao": "As configured"},
-    }
+    given = result if with_lattice else None
+    titles = {"variants": {v: f"Variant {v}" for v in validation.SHOWN}}
     png = tmp_path / "figure.png"
     with journal():
         figure = validation.figure(maps, accuracy_rows(), given, **titles)

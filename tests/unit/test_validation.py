@@ -4,7 +4,6 @@ from temdenoise.configuration import checked
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.dft import run_dft
 from temdenoise.groundtruth.validation import (
-    LATTICE_METHODS,
     VARIANTS,
     accuracy,
     bond_density,
@@ -41,7 +40,6 @@ def test_an_ablation_is_still_compared_with_the_real_thing():
 
 def test_the_graph_can_read_the_names_without_importing():
     assert module_constant("groundtruth.validation", "VARIANTS") == VARIANTS
-    assert module_constant("groundtruth.validation", "LATTICE_METHODS") == LATTICE_METHODS
 
 
 def test_difference_of_a_known_error(rng):

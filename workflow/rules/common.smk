@@ -24,7 +24,6 @@ FAMILIES = {
     for split, count in config["structures"]["count"].items()
 }
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
-LATTICE_METHODS = module_constant("groundtruth.validation", "LATTICE_METHODS")
 # numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints
 FIGURES = ["1", "2", "4", "5", "S1"]
 
@@ -35,7 +34,6 @@ wildcard_constraints:
     noise="[a-z0-9_]+",
     figure="S?[0-9]+",
     variant="|".join(VARIANTS),
-    method="|".join(LATTICE_METHODS),
 
 
 def structures(split):

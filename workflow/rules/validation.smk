@@ -1,6 +1,6 @@
 # Needs: results/structures/{structure}.extxyz of `validation.structure`
 # Makes: results/validation/maps/{variant}.tif, .json   (the same structure computed in other ways)
-#        results/validation/lattice/{method}.json       (lattice constant, bond charge)
+#        results/validation/lattice.json                (lattice constant, bond charge)
 #        results/validation/accuracy.csv, figure.pdf, .png
 #        results/validation.html
 # Not part of the default target: `make validate`, or the target `validation`.
@@ -33,22 +33,21 @@ rule validate_dft:
 
 rule validate_lattice:
     output:
-        lattice="results/validation/lattice/{method}.json",
+        lattice="results/validation/lattice.json",
     log:
-        "results/logs/validate_lattice/{method}.log",
-        gpaw="results/logs/validate_lattice/{method}.gpaw.txt",
+        "results/logs/validate_lattice.log",
+        gpaw="results/logs/validate_lattice.gpaw.txt",
     benchmark:
-        "results/benchmarks/validate_lattice/{method}.tsv"
+        "results/benchmarks/validate_lattice.tsv"
     conda:
         "../../envs/dft.yaml"
     params:
         crystal=config["structures"]["crystal"],
         dft=config["dft"],
-        cutoff=config["validation"]["cutoff"],
         recipe=recipe("groundtruth.dft"),
         code=module_digest("groundtruth.validation"),
     message:
-        "Validation: lattice constant by {wildcards.method}"
+        "Validation: the lattice constant"
     script:
         "../scripts/validate_lattice.py"
 
@@ -80,11 +79,7 @@ rule report_validation:
         as_configured="results/validation/maps/as_configured.tif",
         plane_waves="results/validation/maps/plane_waves.tif",
         superposition="results/validation/maps/superposition.tif",
-        lattice=[
-            f"results/validation/lattice/{method}.json"
-            for method in LATTICE_METHODS
-            if not crystal_file()
-        ],
+        lattice=[] if crystal_file() else "results/validation/lattice.json",
     output:
         pdf="results/validation/figure.pdf",
         png="results/validation/figure.png",
@@ -98,7 +93,6 @@ rule report_validation:
     params:
         config=config,
         variants=VARIANTS,
-        methods=LATTICE_METHODS,
         code=code_digest("showing.validation", "storage"),
         templates=[file_digest(path) for path in templates("page", "validation")],
     message:

@@ -10,13 +10,18 @@ with job(snakemake) as say, journal():
     given, params = snakemake.input, snakemake.params
     maps = {name: read_images(given[name]) for name in validation.SHOWN}
     rows = read_table(given.table)
-    lattice = dict(zip(params.methods, map(read_json, given.lattice), strict=False))
-    titles = {"variants": params.variants, "methods": params.methods}
-    figure = validation.figure(maps, rows, lattice, **titles)
+    lattice = read_json(given.lattice) if given.lattice else None
+    figure = validation.figure(maps, rows, lattice, variants=params.variants)
     for path, metadata in zip(snakemake.output[:2], [{"CreationDate": None}, None], strict=True):
         with atomic(path) as temporary:
             figure.savefig(temporary, metadata=metadata)
-    page = validation.page(rows, lattice, **titles, config=params.config, png=snakemake.output.png)
+    page = validation.page(
+        rows,
+        lattice,
+        variants=params.variants,
+        config=params.config,
+        png=snakemake.output.png,
+    )
     with atomic(snakemake.output.page) as path:
         path.write_text(page, encoding="utf-8")
     say(f"open {snakemake.output.page} in a browser")

@@ -1,14 +1,12 @@
 """Compute the lattice constant and bond charge of the crystal (rule validate_lattice)."""
 
 from temdenoise.files import write_json
-from temdenoise.groundtruth.validation import lattice, variant_options
+from temdenoise.groundtruth.validation import lattice
 from temdenoise.jobs import job
 
 with job(snakemake) as say:
     params = snakemake.params
-    variant = {"lcao": "as_configured"}.get(snakemake.wildcards.method, "plane_waves")
-    options = variant_options(variant, params.dft, cutoff=params.cutoff)
-    result = lattice(params.crystal, options, txt=snakemake.log.gpaw)
+    result = lattice(params.crystal, params.dft, txt=snakemake.log.gpaw)
     write_json(snakemake.output.lattice, result)
     say(
         "a = {equilibrium_angstrom:.4f} Å, {bond_density_e_per_angstrom3:.3f} e/Å³ in the middle "

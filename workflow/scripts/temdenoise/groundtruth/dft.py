@@ -82,6 +82,7 @@ def run_dft(
     *,
     ground_truth: str = "dft",
     mode: str | dict[str, Any] = "lcao",
+    symmetry: bool = False,
     basis: str,
     xc: str,
     grid_spacing: float,
@@ -108,6 +109,8 @@ def run_dft(
         without any SCF cycle (what a bond adds is then missing).
     mode
         GPAW's mode; other than LCAO for validation only.
+    symmetry
+        Whether to use the symmetry of the structure; for pristine crystals only.
     basis
         Name of the LCAO basis, e.g. ``dzp``.
     xc
@@ -164,7 +167,7 @@ def run_dft(
                 convergence={"density": density_convergence},
                 maxiter=max_iterations,
                 # disorder leaves no symmetry to use, and one that appears by chance must not matter
-                symmetry="off",
+                symmetry={} if symmetry else "off",
                 txt=log,
             )
             if ground_truth == "superposition":

@@ -25,12 +25,9 @@ VARIANTS = {
 }
 """Calculations of the same structure that are compared, with their titles."""
 
-LATTICE_METHODS = {"lcao": "As configured", "plane_waves": "Plane waves"}
-"""How the lattice constant is computed."""
-
 LATTICE_STRAINS = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
 
-LATTICE_KPT_DENSITY = 6.0
+LATTICE_KPT_DENSITY = 4.0
 """The small cell needs as many k-points as a large one has by folding [Å]."""
 
 
@@ -158,7 +155,7 @@ def lattice(name: str, dft: Mapping[str, Any], *, txt: str) -> dict[str, Any]:
         ``equilibrium_angstrom``; what `bond_density` returns, of the
         all-electron density at the built-in lattice constant.
     """
-    options = {**dft, "kpt_density": LATTICE_KPT_DENSITY}
+    options = {**dft, "ground_truth": "dft", "kpt_density": LATTICE_KPT_DENSITY, "symmetry": True}
     ideal = float(crystal(name).cell.lengths()[0])
     constants = [ideal * (1 + strain) for strain in LATTICE_STRAINS]
     energies = []

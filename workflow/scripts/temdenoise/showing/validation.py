@@ -31,10 +31,9 @@ PUBLISHED = {
 def figure(
     maps: Mapping[str, Images],
     rows: Rows,
-    lattice: Mapping[str, Mapping[str, Any]],
+    lattice: Mapping[str, Any] | None,
     *,
     variants: Mapping[str, str],
-    methods: Mapping[str, str],
 ) -> Figure:
     """Draw the map, what it differs by, and how it converges.
 
@@ -45,9 +44,9 @@ def figure(
     rows
         Rows of ``accuracy.csv``.
     lattice
-        Lattice curve by method; may be empty.
-    variants, methods
-        Their titles.
+        Energy against lattice constant and the bond charge; None for a crystal from a file.
+    variants
+        Titles.
     """
     figure = plt.figure(figsize=(DOUBLE_COLUMN, 4.4), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1])
@@ -81,16 +80,12 @@ def figure(
     axes[0].invert_yaxis()
     axes[0].margins(x=0.12)
     axes[0].set(title="d  Difference from plane waves", xlabel="RMS / standard deviation (%)")
-    for (method, result), colour in zip(lattice.items(), ("cnn", "gaussian_blur"), strict=False):
-        curve = result["curve"]
-        a = [point["lattice_constant_angstrom"] for point in curve]
-        energy = np.array([point["energy_ev_per_atom"] for point in curve])
-        label = f"{methods[method]}: {result['equilibrium_angstrom']:.3f} Å"
-        axes[1].plot(
-            a, 1e3 * (energy - energy.min()), "o-", ms=3, color=COLOURS[colour], label=label
-        )
-        axes[1].axvline(result["equilibrium_angstrom"], color=COLOURS[colour], lw=0.6, ls=":")
     if lattice:
+        a = [point["lattice_constant_angstrom"] for point in lattice["curve"]]
+        energy = np.array([point["energy_ev_per_atom"] for point in lattice["curve"]])
+        minimum = lattice["equilibrium_angstrom"]
+        axes[1].plot(a, 1e3 * (energy - energy.min()), "o-", ms=3, color=COLOURS["cnn"])
+        axes[1].axvline(minimum, color=COLOURS["cnn"], lw=0.6, ls=":", label=f"{minimum:.3f} Å")
         axes[1].legend(frameon=False)
         axes[1].set(
             title="e  Lattice constant",
@@ -102,10 +97,9 @@ def figure(
 
 def page(
     rows: Rows,
-    lattice: Mapping[str, Mapping[str, Any]],
+    lattice: Mapping[str, Any] | None,
     *,
     variants: Mapping[str, str],
-    methods: Mapping[str, str],
     config: Mapping[str, Any],
     png: str | Path,
 ) -> str:
@@ -118,7 +112,6 @@ def page(
             superposition=next(row for row in rows if row["variant"] == "superposition"),
             lattice=lattice,
             variants=variants,
-            methods=methods,
             published=PUBLISHED.get(config["structures"]["crystal"]),
             config=config,
             png=base64.b64encode(Path(png).read_bytes()).decode(),
