@@ -19,8 +19,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import yaml
+from ase.io import read
 from temdenoise.configuration import checked
 from temdenoise.files import read_json, write_table
+from temdenoise.groundtruth.dft import kpoints
 
 REPEATS = {32: (4, 2), 60: (5, 3), 112: (7, 4), 200: (10, 5)}
 STAGES = ("build_structure", "run_dft", "project_density")
@@ -30,7 +32,7 @@ import sys
 from ase.io import read
 from gpaw import GPAW
 atoms = read(sys.argv[1])
-atoms.calc = GPAW(mode="lcao", basis={basis!r}, xc={xc!r}, h={grid_spacing}, kpts=(1, 1, 1),
+atoms.calc = GPAW(mode="lcao", basis={basis!r}, xc={xc!r}, h={grid_spacing}, kpts={kpts},
                   occupations={{"name": "fermi-dirac", "width": {smearing}}},
                   convergence={{"density": {density_convergence}}}, maxiter={max_iterations},
                   symmetry="off", txt=sys.argv[2])
@@ -61,8 +63,10 @@ def pipeline(folder: Path, repeat: tuple[int, int]) -> dict[str, float]:
 def bare(folder: Path) -> float:
     """Run GPAW alone on the same structure; seconds."""
     script = folder / "bare.py"
-    script.write_text(BARE.format_map(checked({})["dft"]))
     atoms = folder / "results/structures/train-0000.extxyz"
+    options = checked({})["dft"]
+    mesh = (*kpoints(read(atoms).cell.lengths(), density=options["kpt_density"]), 1)
+    script.write_text(BARE.format_map(options | {"kpts": {"size": mesh, "gamma": True}}))
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, str(script), str(atoms), str(folder / "bare.txt")],
