@@ -15,7 +15,7 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run validate test test-slow acceptance bench-dft lint format config-reference clean
+.PHONY: help run validate test test-slow acceptance bench-dft bench-denoise ablation lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets
 
 bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of atoms
 	$(BIN)/python tests/benchmarks/bench_dft.py $(ARGS)
+
+bench-denoise: $(VENV)/.run  ## time denoising and training against their bare passes, and memory
+	$(BIN)/python -W ignore tests/benchmarks/bench_denoise.py $(ARGS)
+
+ablation: $(VENV)/.run  ## change one choice of the training at a time (after `make run`; half an hour)
+	$(BIN)/python -W ignore tests/benchmarks/ablation.py $(ARGS)
 
 lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

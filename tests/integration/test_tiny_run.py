@@ -11,12 +11,15 @@ from conftest import ROOT
 from temdenoise.files import read_json, read_table
 from temdenoise.images.datasets import Frame, noisy_frames
 from temdenoise.images.noise import NOISES
+from temdenoise.judging.baselines import BASELINES
 from temdenoise.learning.inference import load
 from temdenoise.storage import read_images
 
 DRIVE = [sys.executable, str(ROOT / "workflow/drive.py"), "--snakefile", str(ROOT / "Snakefile")]
 DRIVE += ["--configfile", str(ROOT / "config/tiny.yaml")]
-TABLES = ["evaluation/quality.csv", *(f"figures/figure_{n}.csv" for n in (1, 2, 4, 5, "S1"))]
+FIGURES = ("1", "2", "4", "5", "S1", "S2", "S3")
+TABLES = ["evaluation/quality.csv", "evaluation/fidelity.csv"]
+TABLES += [f"figures/figure_{n}.csv" for n in FIGURES]
 SPLITS = ("train", "val", "test")
 
 
@@ -53,13 +56,28 @@ def test_quality_table(run):
     columns = "method,trained_on,noise,c_noise,region,ms_ssim,psnr_db,n_images"
     assert (results / "evaluation/quality.csv").read_text().splitlines()[0] == columns
     found = {(r["method"], r["trained_on"], r["noise"], r["c_noise"]) for r in rows}
-    methods = [("raw", ""), ("constant", ""), ("gaussian_blur", "")] + [("cnn", n) for n in NOISES]
+    methods = [(name, "") for name, baseline in BASELINES.items() if baseline.available]
+    methods += [("cnn", n) for n in NOISES] + [("universal", "all")]
     wanted = {(*m, n, c) for m in methods for n in NOISES for c in (0.05, 0.2, 0.3)}
+    wanted |= {("paper_like", n, n, c) for n in NOISES for c in (0.05, 0.2, 0.3)}
     assert found == wanted
     assert len(rows) == len(wanted)
     assert all(0 <= r["ms_ssim"] <= 1 and np.isfinite(r["psnr_db"]) for r in rows)
     assert all((r["region"] == "extrapolation") == (r["c_noise"] > 0.25) for r in rows)
     assert all(r["n_images"] == 2 for r in rows)
+
+
+def test_fidelity_table(run):
+    results, _ = run
+    rows = read_table(results / "evaluation/fidelity.csv")
+    ours = [r for r in rows if r["method"] in ("cnn", "universal")]
+    assert len(ours) == 2 * 4 * 3
+    assert all(r["tiled_minus_whole_max"] <= 1e-5 for r in ours)
+    assert all(r["seam_ratio"] == pytest.approx(1, abs=1e-3) for r in ours)
+    assert all(0 <= r["coverage_68"] <= 1 for r in ours)
+    # displacements alone: there are no defects to be found or missed
+    assert {r["n_defects"] for r in rows} == {0}
+    assert read_json(results / "evaluation/detector.json")["defect_threshold"] is None
 
 
 def test_maps_hold_their_electrons(run):

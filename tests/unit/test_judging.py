@@ -5,76 +5,176 @@ import pytest
 import torch
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.judging import baselines
-from temdenoise.judging.evaluation import quality, tuned_blur
+from temdenoise.judging.baselines import BASELINES, Baseline, tune
+from temdenoise.judging.evaluation import judge, tuned, worst_frames
+from temdenoise.judging.fidelity import calibrate
 from temdenoise.judging.metrics import ms_ssim
 from temdenoise.learning.inference import Denoiser
 
 
 class Nothing(torch.nn.Module):
-    """A network that changes nothing."""
+    """A network that changes nothing and expects an error of 0.1."""
+
+    block, reach = 1, 0
 
     def forward(self, noisy):
-        return noisy
+        return noisy, torch.full_like(noisy, 0.1)
 
 
-@pytest.fixture(scope="module")
-def data(lattice):
-    clean = np.stack([lattice, lattice[::-1]])
-    listed = frames(2, [0.1, 0.4])
-    options = {"noise": "gaussian", "split": "test", "seed": 1, "background_correlation": 0.25}
+def nothing(method, trained_on):
+    return Denoiser(Nothing(), {"method": method, "trained_on": trained_on})
+
+
+def dataset(clean, noise="gaussian"):
+    listed = frames(len(clean), [0.1, 0.4])
+    options = {"noise": noise, "split": "test", "seed": 1, "background_correlation": 0.25}
     return DataSet(
         clean, np.stack(list(noisy_frames(clean, listed, clip=False, **options))), listed
     )
 
 
+@pytest.fixture(scope="module")
+def data(lattice):
+    return dataset(np.stack([lattice, lattice[::-1]]))
+
+
+@pytest.fixture(scope="module")
+def settings(data):
+    return tuned(data)
+
+
 def test_constant_and_raw(lattice):
-    assert baselines.raw(lattice) is lattice
-    assert np.unique(baselines.constant(lattice)) == pytest.approx([lattice.mean()])
+    assert baselines.raw(lattice, parameter=None, sigma=0.1) is lattice
+    constant = baselines.constant(lattice, parameter=None, sigma=0.1)
+    assert np.unique(constant) == pytest.approx([lattice.mean()])
 
 
-def test_blur_is_tuned_by_noise(data):
-    blur = tuned_blur(data, [0.3, 0.8, 1.2, 4.0])
-    assert 0.3 <= blur[0.1] < blur[0.4] < 4.0
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_keeps_shape_and_a_flat_image(name):
+    baseline = BASELINES[name]
+    if not baseline.available:
+        pytest.skip(f"{baseline.requires} is not installed: its licence keeps it from being pinned")
+    flat = np.full((192, 180), 0.5)
+    result = baseline.apply(flat, parameter=baseline.parameters[0], sigma=0.1)
+    assert result.shape == flat.shape
+    assert result == pytest.approx(flat, abs=1e-3)
 
 
-def test_tuned_blur_is_the_best_of_those_tried(data):
-    widths = [0.3, 0.8, 1.2]
-    best = tuned_blur(data, widths)[0.4]
+@pytest.mark.parametrize("name", [n for n in BASELINES if n not in ("raw", "constant", "bm3d")])
+def test_every_tuned_baseline_takes_noise_away(name, data, settings):
+    frame = data.at(0.1)[0]
+    parameter, sigma = settings[0.1][name]
+    assert sigma == pytest.approx(0.1, rel=0.01)
+    denoised = BASELINES[name].apply(data.noisy[frame.index], parameter=parameter, sigma=sigma)
+    clean = data.clean[frame.image]
+    assert np.std(denoised - clean) < 0.8 * np.std(data.noisy[frame.index] - clean)
+
+
+def test_blur_is_tuned_by_noise(settings):
+    assert 0.4 <= settings[0.1]["gaussian_blur"][0] < settings[0.4]["gaussian_blur"][0] < 3
+
+
+def test_tuned_parameter_is_the_best_of_those_tried(data):
+    method = Baseline("blur", baselines.gaussian_blur, (0.3, 0.8, 1.2))
+    pairs = [(data.noisy[f.index], data.clean[f.image]) for f in data.at(0.4)]
+    best, sigma = tune(method, pairs)
+    assert sigma == pytest.approx(0.4, rel=0.01)
 
     def score(width):
-        return np.mean(
-            [
-                ms_ssim(
-                    denoised=baselines.gaussian_blur(data.noisy[f.index], width=width),
-                    clean=data.clean[f.image],
-                )
-                for f in data.at(0.4)
-            ]
-        )
+        blurred = (baselines.gaussian_blur(n, parameter=width, sigma=sigma) for n, _ in pairs)
+        scores = [ms_ssim(denoised=b, clean=c) for b, (_, c) in zip(blurred, pairs, strict=True)]
+        return np.mean(scores)
 
-    assert score(best) == max(map(score, widths))
+    assert score(best) == max(map(score, method.parameters))
 
 
-def test_table_has_every_method_and_marks_the_region(data):
-    rows = quality(
+def test_missing_module_leaves_a_baseline_out():
+    assert not Baseline("x", baselines.raw, requires="no_such_module").available
+    assert Baseline("x", baselines.raw).available
+
+
+@pytest.fixture(scope="module")
+def tables(data, settings):
+    sites = [[], []]
+    return judge(
         data,
-        {"gaussian": Denoiser(Nothing(), {}), "poisson": Denoiser(Nothing(), {})},
+        [
+            nothing("cnn", "gaussian"),
+            nothing("cnn", "poisson"),
+            nothing("universal", "all"),
+            nothing("paper_like", "gaussian"),
+        ],
         noise="gaussian",
         c_noise_train=(0.02, 0.25),
-        blur={0.1: 0.8, 0.4: 1.2},
+        settings=settings,
+        detector=calibrate(data.clean, sites, sampling=0.2),
+        sites=sites,
+        patch=64,
+        seed=1,
     )
+
+
+def by_method(rows):
+    return {(r["method"], r["trained_on"], r["c_noise"]): r for r in rows}
+
+
+def test_table_has_every_method_and_marks_the_region(tables, settings):
+    quality, fidelity, frames = tables
     columns = "method trained_on noise c_noise region ms_ssim psnr_db n_images"
-    assert list(rows[0]) == columns.split()
-    assert len(rows) == 2 * 5
-    assert {(r["c_noise"], r["region"]) for r in rows} == {
+    assert list(quality[0]) == columns.split()
+    assert len(quality) == 2 * (4 + len(settings[0.1]))
+    # what a network trained on another noise does to the pores nobody asks
+    assert len(fidelity) == len(quality) - 2
+    # of every frame that a network of this noise denoised
+    assert len(frames) == 3 * 4
+    worst = {f["method"]: f for f in worst_frames(frames)}
+    assert {m: (f["c_noise"], f["region"]) for m, f in worst.items()} == {
+        "cnn": (0.1, "interpolation"),
+        "universal": (0.4, "extrapolation"),
+    }
+    scores = [f["ms_ssim"] for f in frames if (f["method"], f["c_noise"]) == ("cnn", 0.1)]
+    assert worst["cnn"]["ms_ssim"] == min(scores)
+    assert {(r["c_noise"], r["region"]) for r in quality} == {
         (0.1, "interpolation"),
         (0.4, "extrapolation"),
     }
-    table = {(r["method"], r["trained_on"], r["c_noise"]): r for r in rows}
+    table = by_method(quality)
     raw = table["raw", "", 0.1]
     # noise of standard deviation C has a PSNR of -20 log10 C
     assert raw["psnr_db"] == pytest.approx(20, abs=0.1)
     assert raw["n_images"] == 2
-    assert table["cnn", "poisson", 0.1]["ms_ssim"] == raw["ms_ssim"]
+    assert table["cnn", "poisson", 0.1]["ms_ssim"] == pytest.approx(raw["ms_ssim"], abs=1e-6)
     assert table["gaussian_blur", "", 0.4]["ms_ssim"] > table["raw", "", 0.4]["ms_ssim"]
     assert table["constant", "", 0.1]["ms_ssim"] < 0.2
+
+
+def test_fidelity_has_the_columns_of_its_definition(tables):
+    wanted = (
+        "method trained_on noise c_noise region pore_centre_rmse_pm roundness_bias "
+        "roundness_rmse defect_precision defect_recall defect_f1 seam_ratio "
+        "tiled_minus_whole_max invented_per_nm2 coverage_68 n_images"
+    )
+    assert set(wanted.split()) <= set(tables[1][0])
+    assert len({tuple(row) for row in tables[1]}) == 1
+
+
+def test_fidelity_of_what_is_known(tables):
+    table = by_method(tables[1])
+    cnn, raw = table["cnn", "gaussian", 0.1], table["raw", "", 0.1]
+    # a network that does nothing is the raw image
+    assert cnn["pore_centre_rmse_pm"] == pytest.approx(raw["pore_centre_rmse_pm"], rel=1e-3)
+    assert cnn["tiled_minus_whole_max"] == 0
+    # normal noise of standard deviation C lies within C for 68.27 %
+    assert cnn["coverage_68"] == pytest.approx(0.6827, abs=0.01)
+    assert table["cnn", "gaussian", 0.4]["coverage_68"] == pytest.approx(0.1974, abs=0.01)
+    assert raw["coverage_68"] == raw["tiled_minus_whole_max"] == ""
+    assert raw["seam_ratio"] == ""
+    assert cnn["seam_ratio"] == 1
+    # no defects are known, so none can be missed
+    assert raw["defect_recall"] == ""
+    assert raw["n_defects"] == 0
+    flat = table["constant", "", 0.4]
+    assert flat["pore_centre_rmse_pm"] == flat["roundness_bias"] == ""
+    assert flat["pore_f1"] == flat["invented_per_nm2"] == 0
+    assert table["raw", "", 0.4]["invented_per_nm2"] > 0.1
+    assert table["gaussian_blur", "", 0.1]["pore_f1"] > 0.99

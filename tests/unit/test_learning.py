@@ -15,29 +15,38 @@ from temdenoise.learning.training import Batches, train
 # Lightning's own use of PyTorch, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
-NOISE = {"noise": "gaussian", "background_correlation": 0.25, "clip": False}
-OPTIONS = NOISE | {
+NOISE = {"background_correlation": 0.25, "clip": False}
+BATCHES = NOISE | {
+    "name": "gaussian",
     "c_noise": (0.05, 0.25),
     "noise_source": "fresh",
-    "width": 8,
-    "levels": 2,
+    "mixtures": 0.0,
+    "featureless": 0.0,
+    "turned": True,
     "patch": 32,
     "batch": 4,
+    "seed": 1,
+}
+OPTIONS = BATCHES | {
+    "width": 8,
+    "levels": 2,
     "steps": 8,
     "checkpoint_every": 2,
     "learning_rate": 2e-3,
     "average": 0.5,
-    "seed": 1,
     "threads": 1,
 }
 
 
 @pytest.fixture(scope="module")
 def images(lattice):
-    clean = lattice[None, :96, :96]
-    listed = frames(1, [0.1, 0.2, 0.4])
-    noisy = np.stack(list(noisy_frames(clean, listed, split="train", seed=1, **NOISE)))
-    return DataSet(clean, noisy, listed)
+    return {noise: dataset(lattice[None, :96, :96], noise) for noise in ("gaussian",)}
+
+
+def dataset(clean, noise):
+    listed = frames(len(clean), [0.1, 0.2, 0.4])
+    options = {"noise": noise, "split": "train", "seed": 1} | NOISE
+    return DataSet(clean, np.stack(list(noisy_frames(clean, listed, **options))), listed)
 
 
 @pytest.fixture(scope="module")
@@ -54,23 +63,51 @@ def same(a, b):
 @pytest.mark.parametrize("levels", [1, 3])
 def test_network_keeps_any_shape(shape, levels):
     network = UNet(width=4, levels=levels)
-    assert network(torch.rand(2, 1, *shape)).shape == (2, 1, *shape)
+    denoised, sigma = network(torch.rand(2, 1, *shape))
+    assert denoised.shape == sigma.shape == (2, 1, *shape)
+    assert (sigma > 0).all()
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_nothing_acts_farther_than_the_reach(levels):
+    torch.manual_seed(0)
+    network = UNet(width=4, levels=levels)
+    torch.nn.init.normal_(network.head.weight)
+    image = torch.rand(1, 1, 128, 128)
+    touched = set()
+    for corner in range(network.block):
+        changed = image.clone()
+        changed[0, 0, 64 + corner, 64] += 5
+        with torch.no_grad():
+            moved = (network(changed)[0] != network(image)[0])[0, 0].nonzero()
+        touched |= {abs(int(x) - 64 - corner) for x in moved[:, 0]}
+    assert max(touched) <= network.reach
+    # nor is the reach wider than it must be
+    assert max(touched) > network.reach - 2 * network.block
+
+
+def test_sigma_leaves_the_image_alone():
+    torch.manual_seed(0)
+    network = UNet(width=4, levels=2)
+    torch.nn.init.normal_(network.doubt[-1].weight)
+    network(torch.rand(1, 1, 32, 32))[1].sum().backward()
+    learning = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert learning == {"doubt"}
 
 
 def test_batches_depend_on_step_and_seed_alone(images):
-    options = {k: OPTIONS[k] for k in ("c_noise", "noise_source", "patch", "batch")} | NOISE
-    first, again = (Batches(images, seed=1, **options) for _ in range(2))
+    first, again = (Batches(images, **BATCHES) for _ in range(2))
     for step in (5, 0):
         for a, b in zip(first[step], again[step], strict=True):
             assert torch.equal(a, b)
     assert not torch.equal(first[0][0], first[1][0])
-    assert not torch.equal(first[0][0], Batches(images, seed=2, **options)[0][0])
+    assert not torch.equal(first[0][0], Batches(images, **BATCHES | {"seed": 2})[0][0])
 
 
 @pytest.mark.parametrize("source", ["fresh", "stored"])
 def test_batches_hold_pairs(images, source):
-    options = {k: OPTIONS[k] for k in ("c_noise", "patch")} | NOISE
-    noisy, clean, c = Batches(images, seed=1, batch=200, noise_source=source, **options)[0]
+    options = BATCHES | {"batch": 200, "noise_source": source}
+    noisy, clean, c = Batches(images, **options)[0]
     assert noisy.shape == clean.shape == (200, 1, 32, 32)
     left = (noisy - clean).std(dim=(1, 2, 3)) / c
     assert left.mean() == pytest.approx(1, abs=0.02)
@@ -79,6 +116,41 @@ def test_batches_hold_pairs(images, source):
         assert 0.24 < c.max() <= 0.25
     else:
         assert {round(float(x), 3) for x in c} == {0.1, 0.2, 0.4}
+
+
+def test_universal_batches_hold_every_noise(lattice):
+    clean = lattice[None, :96, :96]
+    several = {noise: dataset(clean, noise) for noise in ("gaussian", "salt_pepper")}
+    noisy, clean, _ = Batches(several, **BATCHES | {"batch": 100})[0]
+    untouched = ((noisy == clean).float().mean(dim=(1, 2, 3)) > 0.5).float()
+    assert 0.3 < untouched.mean() < 0.7
+    options = BATCHES | {"batch": 100, "mixtures": 1.0, "c_noise": (0.2, 0.2001)}
+    noisy, clean, c = Batches(several, **options)[0]
+    assert c.mean() == pytest.approx(0.2 * 2**0.5, rel=1e-2)
+    # only where salt and pepper was drawn twice does most of the image stay as it was
+    untouched = ((noisy == clean).float().mean(dim=(1, 2, 3)) > 0.5).float()
+    assert 0.1 < untouched.mean() < 0.4
+
+
+def test_some_patches_are_partly_or_wholly_empty(images):
+    clean = Batches(images, **BATCHES | {"batch": 100, "featureless": 1.0})[0][1].numpy()
+    flat = np.ptp(clean, axis=(1, 2, 3)) == 0
+    assert 0.3 < flat.mean() < 0.7
+    assert {0.0} < {float(patch[0, 0, 0]) for patch in clean[flat]}
+    # the others lose structure on one side
+    spread = clean[~flat][:, 0]
+    quarter = [np.ptp(patch.reshape(4, 8, 4, 8), axis=(1, 3)) for patch in spread]
+    assert np.mean([q.min() < 0.2 * q.max() for q in quarter]) > 0.5
+
+
+def test_patches_are_turned_only_if_asked(images):
+    def lie_in_the_image(turned):
+        clean = Batches(images, **BATCHES | {"batch": 30, "turned": turned})[0][1][:, 0].numpy()
+        windows = np.lib.stride_tricks.sliding_window_view(images["gaussian"].clean[0], (32, 32))
+        return np.array([(windows == patch).all(axis=(2, 3)).any() for patch in clean])
+
+    assert lie_in_the_image(turned=False).all()
+    assert not lie_in_the_image(turned=True).all()
 
 
 def test_same_seed_same_weights(images, undisturbed, tmp_path):
@@ -124,20 +196,61 @@ def test_progress_bar_goes_where_someone_watches(images, tmp_path, capfd):
 def test_training_learns(images, tmp_path):
     options = OPTIONS | {"steps": 300, "checkpoint_every": 100, "learning_rate": 1e-2}
     _, history = train(images, images, work=tmp_path / "work", **options | {"average": 0.9})
-    noise_left = np.abs(images.noisy[:2] - images.clean).mean()
+    stored = images["gaussian"]
+    noise_left = np.abs(stored.noisy[:2] - stored.clean).mean()
     assert history[-1]["val_l1"] < 0.7 * noise_left
 
 
 def test_validation_leaves_out_what_is_not_trained(images, undisturbed, tmp_path):
-    fewer = DataSet(images.clean, images.noisy[:2], images.frames[:2])
-    _, history = train(images, fewer, work=tmp_path / "work", **OPTIONS)
+    stored = images["gaussian"]
+    fewer = DataSet(stored.clean, stored.noisy[:2], stored.frames[:2])
+    _, history = train(images, {"gaussian": fewer}, work=tmp_path / "work", **OPTIONS)
     assert history == undisturbed[1]
 
 
 @pytest.fixture
 def denoiser():
     torch.manual_seed(0)
-    return Denoiser(UNet(width=4, levels=2).eval(), {"trained_on": "gaussian"})
+    network = UNet(width=4, levels=2).eval()
+    for head in (network.head, network.doubt[-1]):
+        torch.nn.init.normal_(head.weight, std=0.1)
+    return Denoiser(network, {"trained_on": "gaussian"})
+
+
+@pytest.mark.parametrize("shape", [(192, 192), (96, 150), (61, 187)])
+@pytest.mark.parametrize("tile", [1, 32, 50, 1000])
+def test_tiles_give_the_whole_image(denoiser, lattice, shape, tile):
+    image = lattice[: shape[0], : shape[1]]
+    if tile == 1:
+        image = image[:48, :48]  # tiles of one block each
+    with torch.inference_mode():
+        whole = denoiser.network(torch.from_numpy(image.copy())[None, None])
+    assert (denoiser.at_once(image) == whole[0][0, 0].numpy()).all()
+    for tiled, expected in zip(denoiser.denoise(image, tile=tile), whole, strict=True):
+        assert tiled.shape == image.shape
+        assert np.abs(tiled - expected[0, 0].numpy()).max() < 1e-5
+
+
+def test_patches_of_the_paper_like_baseline_know_nothing_of_each_other(denoiser, lattice):
+    paper_like = Denoiser(denoiser.network, {"patch": 32})
+    changed = lattice.copy()
+    changed[40, 40] += 1
+    moved = np.argwhere(paper_like(changed) != paper_like(lattice))
+    assert moved.min() >= 32
+    assert moved.max() < 64
+    assert np.abs(paper_like(lattice) - denoiser(lattice)).max() > 1e-4
+
+
+def test_sigma_is_calibrated_on_the_pairs_given(denoiser, lattice, rng):
+    pairs = [(lattice + c * rng.standard_normal(lattice.shape), lattice) for c in (0.1, 0.3)]
+    calibrated = Denoiser(
+        denoiser.network, denoiser.about | {"sigma_factor": denoiser.sigma_factor(pairs)}
+    )
+    inside = []
+    for noisy, clean in pairs:
+        denoised, sigma = calibrated.denoise(noisy)
+        inside.append(np.abs(denoised - clean) <= sigma)
+    assert np.mean(inside) == pytest.approx(0.6827, abs=1e-3)
 
 
 def test_saved_model_is_the_same_model_in_the_same_bytes(denoiser, tmp_path, lattice):
@@ -155,6 +268,13 @@ def test_denoiser_takes_what_users_have(denoiser, lattice):
     assert (denoiser(lattice.astype(np.float64)) == expected).all()
     assert denoiser(np.asfortranarray(lattice)) == pytest.approx(expected, abs=1e-6)
     assert denoiser((lattice > 0.5).astype(np.uint8)).shape == lattice.shape
+    assert denoiser(lattice[::2, ::-2]).shape == (96, 96)
+    assert np.isfinite(denoiser(np.full((32, 32), 7))).all()
+
+
+def test_tiles_of_no_size_are_refused(denoiser, lattice):
+    with pytest.raises(ValueError, match="tile = 0: expected at least 1 pixel"):
+        denoiser.denoise(lattice, tile=0)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +287,11 @@ def test_denoiser_takes_what_users_have(denoiser, lattice):
         np.zeros((64, 64), complex),
         np.full((64, 64), np.nan),
         np.full((64, 64), np.inf),
+        np.full((64, 64), -np.inf),
+        np.zeros((1, 1)),
+        np.full((64, 64), "a"),
     ],
-    ids=["stack", "line", "empty", "small", "complex", "nan", "inf"],
+    ids=["stack", "line", "empty", "small", "complex", "nan", "inf", "-inf", "pixel", "text"],
 )
 def test_denoiser_refuses_what_is_no_image(denoiser, image):
     with pytest.raises(ValueError, match=r"expected a real image|not finite"):
@@ -183,8 +306,8 @@ def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"model\.pt: truncated"):
             load(path)
-    torch.save({"format": "temdenoise-denoiser-0"}, path)
-    with pytest.raises(DataError, match="denoiser-0', expected 'temdenoise-denoiser-1'"):
+    torch.save({"format": "temdenoise-denoiser-1"}, path)
+    with pytest.raises(DataError, match="denoiser-1', expected 'temdenoise-denoiser-2'"):
         load(path)
     torch.save(DataSet, path)
     with pytest.raises(DataError, match="not a model file"):

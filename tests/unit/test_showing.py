@@ -10,7 +10,8 @@ from temdenoise.configuration import checked
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES, corrupt
 from temdenoise.showing import figures, validation
-from temdenoise.showing.report import cross_table, report, summary
+from temdenoise.showing.comparison import NETWORKS, compared
+from temdenoise.showing.report import FIDELITY, cross_table, fidelity_table, report, summary
 from temdenoise.showing.style import journal
 from temdenoise.storage import Images
 
@@ -25,6 +26,7 @@ def quality():
         for c in C_NOISE:
             lost = {(method, ""): value * c for method, value in methods.items()}
             lost |= {("cnn", t): (0.15 if t == noise else 0.4) * c for t in NOISES}
+            lost |= {("universal", "all"): 0.16 * c, ("paper_like", noise): 0.25 * c}
             rows += [
                 {
                     "method": method,
@@ -52,7 +54,10 @@ def images(lattice):
             noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
             for noise in NOISES
         },
-        "denoised": {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES},
+        "denoised": {
+            method: {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES}
+            for method in NETWORKS
+        },
     }
 
 
@@ -84,10 +89,63 @@ def test_figures_2_and_4_show_specialists_only(quality, images):
         four, rows_four = figures.figure_4(quality=quality, c_noise=0.3, **images)
         four.canvas.draw()
     assert {r["trained_on"] for r in rows if r["method"] == "cnn"} == set(NOISES)
-    assert all(r["trained_on"] in ("", r["noise"]) for r in rows)
+    networks = [r for r in rows if r["method"] in NETWORKS]
+    assert all(r["trained_on"] in ("all", r["noise"]) for r in networks)
+    assert {r["trained_on"] for r in rows if r["method"] == "best_classical"} == {"gaussian_blur"}
     assert {r["c_noise"] for r in rows_four} == {0.3}
     titles = [axes.get_title() for axes in four.axes]
     assert sum("CNN, MS-SSIM 0.955" in title for title in titles) == len(NOISES)
+
+
+def test_figure_s2_outlines_the_pores_where_patches_meet(images):
+    with journal():
+        figure, rows = figures.figure_s2(c_noise=0.2, patch=64, **images)
+        figure.canvas.draw()
+    assert len(rows) == len(NOISES) * len(NETWORKS)
+    assert {r["rms_error_in_panel"] for r in rows} == {0}
+    assert figure.axes[0].get_title() == "clean"
+
+
+def test_figure_s3_frames_the_largest_error(lattice):
+    denoised = lattice.copy()
+    denoised[100:120, 60:80] += 0.5
+    stack = np.stack([lattice, denoised, np.full_like(lattice, 0.1), lattice])[None]
+    frame = {"method": "cnn", "c_noise": 0.25, "region": "interpolation", "image": 3}
+    about = {"frames": [frame | {"ms_ssim": 0.5}]}
+    worst = {noise: Images(stack, (0.2, 0.2), "1", "", about) for noise in NOISES}
+    with journal():
+        figure, rows = figures.figure_s3(worst=worst)
+        figure.canvas.draw()
+    assert [r["noise"] for r in rows] == list(NOISES)
+    assert all(r["x_px"] <= 100 and r["x_px"] + r["side_px"] >= 120 for r in rows)
+    assert all(r["y_px"] <= 60 and r["y_px"] + r["side_px"] >= 80 for r in rows)
+
+
+def test_the_best_rival_is_found_at_each_c():
+    def row(method, c, value, trained_on=""):
+        return {
+            "method": method,
+            "trained_on": trained_on,
+            "noise": "gaussian",
+            "c_noise": c,
+            "ms_ssim": value,
+        }
+
+    rows = compared(
+        [
+            row("raw", 0.1, 0.99),
+            row("constant", 0.1, 1.0),
+            row("wavelet", 0.1, 0.7),
+            row("median", 0.1, 0.8),
+            row("wavelet", 0.2, 0.6),
+            row("cnn", 0.1, 0.9, "gaussian"),
+            row("cnn", 0.1, 0.95, "poisson"),
+        ]
+    )
+    rivals = [(r["c_noise"], r["trained_on"]) for r in rows if r["method"] == "best_classical"]
+    assert rivals == [(0.1, "median"), (0.2, "wavelet")]
+    assert [r["trained_on"] for r in rows if r["method"] == "cnn"] == ["gaussian"]
+    assert "constant" not in {r["method"] for r in rows}
 
 
 def test_figure_5_marks_edges_that_follow_from_others():
@@ -163,8 +221,27 @@ def test_validation_page_needs_no_other_file(lattice, tmp_path, with_lattice):
     assert ("10.1154/1.1536926" in text) == with_lattice
 
 
-def test_summary_compares_with_the_blur(quality):
+@pytest.fixture(scope="module")
+def fidelity(quality):
+    return [
+        {k: row[k] for k in ("method", "trained_on", "noise", "c_noise", "region")}
+        | dict.fromkeys(FIDELITY, 0.125)
+        | {"coverage_68": "", "seam_ratio": ""}
+        for row in quality
+        if row["trained_on"] in ("", "all", row["noise"])
+    ]
+
+
+def test_fidelity_table_has_every_method_once(fidelity):
+    rows = fidelity_table(fidelity, 0.2)
+    assert len(rows) == len(NOISES) * 6
+    assert rows[0]["cells"] == ["0.1", "+0.125", "0.12", "–", "0.12", "–"]
+    assert {row["method"] for row in rows} >= {"Universal CNN", "Gaussian blur", "Noisy"}
+
+
+def test_summary_compares_with_the_best_rival(quality):
     rows = summary(quality, 0.2)
+    assert {row["rival"] for row in rows} == {"gaussian blur"}
     assert [row["noise"] for row in rows] == [model.title for model in NOISES.values()]
     assert all(row["ratio"] == pytest.approx(0.5) for row in rows)
     table = cross_table(quality, 0.2)
@@ -182,11 +259,12 @@ class Page(HTMLParser):
         self.links += [value for key, value in attrs if key in ("src", "href")]
 
 
-def test_report_needs_no_other_file(quality, tmp_path):
+def test_report_needs_no_other_file(quality, fidelity, tmp_path):
     png = tmp_path / "figure_1.png"
     png.write_bytes(b"not really a picture")
     text = report(
         quality=quality,
+        fidelity=fidelity,
         figures={"1": png},
         structures={
             "train-0000": {

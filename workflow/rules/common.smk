@@ -9,7 +9,7 @@ RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 # the package lies beside the scripts, which therefore import it without this
 sys.path.insert(0, str(RULES.parent / "scripts"))
 
-from temdenoise.configuration import SPLITS, checked, families_of
+from temdenoise.configuration import SPLITS, checked, families_of, models_of
 from temdenoise.errors import ConfigurationError
 from temdenoise.provenance import code_digest, module_constant, module_digest
 
@@ -23,9 +23,11 @@ FAMILIES = {
     split: families_of(config["structures"]["families"], count)
     for split, count in config["structures"]["count"].items()
 }
+MODELS = models_of(config)
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
-# numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints
-FIGURES = ["1", "2", "4", "5", "S1"]
+# numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints, S2
+# circles and borders of patches, S3 the failures
+FIGURES = ["1", "2", "4", "5", "S1", "S2", "S3"]
 
 
 wildcard_constraints:
@@ -98,6 +100,18 @@ def stored_c_noise(wildcards):
     return [c for c in grid if low <= c <= high]
 
 
+def training_data(wildcards):
+    """Data sets a model is trained and validated on, of one noise or several."""
+    return {
+        f"{split}_{file.split('.')[0]}": [
+            f"results/datasets/{noise}/{split}/{file}"
+            for noise in MODELS[wildcards.model]["noises"]
+        ]
+        for split in ("train", "val")
+        for file in ("clean.tif", "noisy.tif", "manifest.json")
+    }
+
+
 def file_digest(path):
     """Digest of a file that is no Python module, named relative to the rules."""
     return hashlib.sha256((RULES / path).read_bytes()).hexdigest()[:16]
@@ -114,6 +128,8 @@ def figure_inputs(wildcards):
         return {"graph": "results/figures/workflow.json"}
     if wildcards.figure == "S1":
         return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
+    if wildcards.figure == "S3":
+        return {f"worst_{n}": f"results/evaluation/{n}/worst.tif" for n in NOISES}
     images = {
         f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
         for noise in NOISES
@@ -129,7 +145,8 @@ def figure_inputs(wildcards):
             "joints": "results/mosaics/train/joints.json",
         }
     predictions = {
-        f"{noise}_predictions": f"results/evaluation/{noise}/predictions.tif"
+        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
         for noise in NOISES
+        for method in ("cnn", "universal", "paper_like")
     }
     return images | predictions | {"quality": "results/evaluation/quality.csv"}

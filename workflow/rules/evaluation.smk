@@ -1,12 +1,48 @@
-# Needs: results/models/*/model.pt, results/datasets/{noise}/{val,test}/
-# Makes: results/evaluation/{noise}/quality.csv     (every method on one noise)
-#        results/evaluation/{noise}/predictions.tif (first test image at every C, by its specialist)
-#        results/evaluation/quality.csv             (all of them)
+# Needs: results/models/*/model.pt, results/datasets/{noise}/{val,test}/, structures, joints
+# Makes: results/evaluation/detector.json            (what finds pores and defects, for all)
+#        results/evaluation/{noise}/quality.csv      (every method on one noise)
+#        results/evaluation/{noise}/fidelity.csv
+#        results/evaluation/{noise}/tuned.csv        (parameters of the classical methods)
+#        results/evaluation/{noise}/{cnn,universal,paper_like}.tif
+#                                  (first test image at every C: denoised, sigma)
+#        results/evaluation/{noise}/worst.tif        (our networks' worst frames)
+#        results/evaluation/{quality,fidelity}.csv   (all of them)
+
+
+rule calibrate_detector:
+    input:
+        clean=f"results/datasets/{NOISES[0]}/train/clean.tif",
+        noisy=f"results/datasets/{NOISES[0]}/train/noisy.tif",
+        manifest=f"results/datasets/{NOISES[0]}/train/manifest.json",
+        joints="results/mosaics/train/joints.json",
+        structures="results/structures/structures.csv",
+    output:
+        detector="results/evaluation/detector.json",
+    log:
+        "results/logs/calibrate_detector.log",
+    benchmark:
+        "results/benchmarks/calibrate_detector.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        code=code_digest("judging.fidelity", "groundtruth.mosaics", "storage"),
+    message:
+        "Calibrating the detector of pores and defects"
+    script:
+        "../scripts/calibrate_detector.py"
 
 
 rule evaluate:
     input:
-        models=expand("results/models/{trained_on}/model.pt", trained_on=NOISES),
+        models=lambda wildcards: [
+            f"results/models/{model}/model.pt"
+            for model, about in MODELS.items()
+            if about["method"] != "paper_like"
+            or about["trained_on"] == wildcards.noise
+        ],
+        detector="results/evaluation/detector.json",
+        structures="results/structures/structures.csv",
+        joints="results/mosaics/test/joints.json",
         val_clean="results/datasets/{noise}/val/clean.tif",
         val_noisy="results/datasets/{noise}/val/noisy.tif",
         val_manifest="results/datasets/{noise}/val/manifest.json",
@@ -15,8 +51,12 @@ rule evaluate:
         test_manifest="results/datasets/{noise}/test/manifest.json",
     output:
         quality="results/evaluation/{noise}/quality.csv",
-        blur="results/evaluation/{noise}/tuned_blur.csv",
-        predictions="results/evaluation/{noise}/predictions.tif",
+        fidelity="results/evaluation/{noise}/fidelity.csv",
+        tuned="results/evaluation/{noise}/tuned.csv",
+        cnn="results/evaluation/{noise}/cnn.tif",
+        universal="results/evaluation/{noise}/universal.tif",
+        paper_like="results/evaluation/{noise}/paper_like.tif",
+        worst="results/evaluation/{noise}/worst.tif",
     log:
         "results/logs/evaluate/{noise}.log",
     benchmark:
@@ -25,26 +65,29 @@ rule evaluate:
         "../../envs/torch.yaml"
     params:
         c_noise_train=config["datasets"]["c_noise_train"],
-        blur=config["evaluation"]["blur"],
-        code=code_digest("judging.evaluation", "storage"),
+        patch=config["training"]["patch"],
+        seed=config["seed"],
+        code=code_digest("judging.evaluation", "groundtruth.mosaics", "storage"),
     message:
         "Evaluating every method on {wildcards.noise} noise"
     script:
         "../scripts/evaluate.py"
 
 
-rule collect_quality:
+rule collect_tables:
     input:
-        tables=expand("results/evaluation/{noise}/quality.csv", noise=NOISES),
+        tables=expand("results/evaluation/{noise}/{{table}}.csv", noise=NOISES),
     output:
-        table="results/evaluation/quality.csv",
+        table="results/evaluation/{table}.csv",
     log:
-        "results/logs/collect_quality.log",
+        "results/logs/collect_tables/{table}.log",
     benchmark:
-        "results/benchmarks/collect_quality.tsv"
+        "results/benchmarks/collect_tables/{table}.tsv"
+    wildcard_constraints:
+        table="quality|fidelity",
     conda:
         "../../envs/report.yaml"
     message:
-        "Collecting the quality tables"
+        "Collecting the tables of {wildcards.table}"
     script:
-        "../scripts/collect_quality.py"
+        "../scripts/collect_tables.py"

@@ -39,6 +39,7 @@ rule plot_figure:
     params:
         noises=NOISES,
         c_noise=config["report"]["c_noise"],
+        patch=config["training"]["patch"],
         fade_width=config["structures"]["fade_width"],
         code=code_digest("showing.figures", "storage"),
     message:
@@ -50,10 +51,11 @@ rule plot_figure:
 rule report_ms_ssim:
     input:
         quality="results/evaluation/quality.csv",
+        fidelity="results/evaluation/fidelity.csv",
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
         structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
-        trainings=expand("results/models/{noise}/metrics.csv", noise=NOISES),
+        trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
     output:
         page="results/report.html",
     log:

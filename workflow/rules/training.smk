@@ -1,60 +1,73 @@
-# Needs: results/datasets/{noise}/{train,val}/
-# Makes: results/models/{noise}/model.pt    (weights and all that applying them needs)
-#        results/models/{noise}/metrics.csv (loss and learning rate at every checkpoint)
+# Needs: results/datasets/{noise}/{train,val}/ of the noises a model is trained on
+# Makes: results/models/{model}/model.pt    (weights and all that applying them needs)
+#        results/models/{model}/metrics.csv (loss and learning rate at every checkpoint)
+# Models: one specialist for each noise, named after it; universal; paper_like_{noise}.
 # Dear: re-run only when data, options or training.RECIPE change. A training that was
-# interrupted goes on from the last checkpoint (results/models/{noise}/work-*/last.ckpt).
+# interrupted goes on from the last checkpoint (results/models/{model}/work-*/last.ckpt).
 
-TRAINED_BY_NAME = ["gaussian", "salt_pepper", "poisson", "background_gaussian"]
+TRAINED_BY_NAME = [
+    "gaussian",
+    "salt_pepper",
+    "poisson",
+    "background_gaussian",
+    "universal",
+]
 
 
 # Of any further noise; those of the paper have rules of their own below, so that a
 # profile can give each its own resources.
 rule train:
     input:
-        train_clean="results/datasets/{noise}/train/clean.tif",
-        train_noisy="results/datasets/{noise}/train/noisy.tif",
-        train_manifest="results/datasets/{noise}/train/manifest.json",
-        val_clean="results/datasets/{noise}/val/clean.tif",
-        val_noisy="results/datasets/{noise}/val/noisy.tif",
-        val_manifest="results/datasets/{noise}/val/manifest.json",
+        unpack(training_data),
     output:
-        model="results/models/{noise}/model.pt",
-        metrics="results/models/{noise}/metrics.csv",
+        model="results/models/{model}/model.pt",
+        metrics="results/models/{model}/metrics.csv",
     log:
-        "results/logs/train/{noise}.log",
+        "results/logs/train/{model}.log",
     benchmark:
-        "results/benchmarks/train/{noise}.tsv"
+        "results/benchmarks/train/{model}.tsv"
     wildcard_constraints:
-        noise=f"(?!({'|'.join(TRAINED_BY_NAME)})/)[a-z0-9_]+",
+        model=f"(?!({'|'.join(TRAINED_BY_NAME)})/|paper_like_)[a-z0-9_]+",
     priority: 10
     conda:
         "../../envs/torch.yaml"
     params:
         seed=config["seed"],
-        c_noise=config["datasets"]["c_noise_train"],
-        options=config["training"],
+        model=lambda wildcards: MODELS[wildcards.model],
         recipe=recipe("learning.training"),
     message:
-        "Training the denoiser for {wildcards.noise} noise"
+        "Training the denoiser {wildcards.model}"
     script:
         "../scripts/train.py"
 
 
 use rule train as train_gaussian with:
     wildcard_constraints:
-        noise="gaussian",
+        model="gaussian",
 
 
 use rule train as train_salt_pepper with:
     wildcard_constraints:
-        noise="salt_pepper",
+        model="salt_pepper",
 
 
 use rule train as train_poisson with:
     wildcard_constraints:
-        noise="poisson",
+        model="poisson",
 
 
 use rule train as train_background_gaussian with:
     wildcard_constraints:
-        noise="background_gaussian",
+        model="background_gaussian",
+
+
+# the longest, so it comes first
+use rule train as train_universal with:
+    wildcard_constraints:
+        model="universal",
+    priority: 11
+
+
+use rule train as train_paper_like with:
+    wildcard_constraints:
+        model="paper_like_[a-z0-9_]+",

@@ -1,35 +1,76 @@
 """Evaluate every method on one noise (rule evaluate)."""
 
+import json
+
 import numpy as np
-from temdenoise.files import write_table
+from temdenoise.files import read_json, read_table, write_table
+from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
-from temdenoise.judging.evaluation import quality, tuned_blur
+from temdenoise.judging.evaluation import judge, tuned, worst_frames
+from temdenoise.judging.fidelity import Detector
 from temdenoise.learning.inference import load
 from temdenoise.storage import write_images
 
 with job(snakemake) as say:
     noise, given, params = snakemake.wildcards.noise, snakemake.input, snakemake.params
-    models = {m.about["trained_on"]: m for m in map(load, given.models)}
+    models = [load(path) for path in given.models]
     validation, test = (
         read_dataset(**{kind: given[f"{split}_{kind}"] for kind in ("clean", "noisy", "manifest")})
         for split in ("val", "test")
     )
-    blur = tuned_blur(validation, params.blur)
-    rows = quality(test, models, noise=noise, c_noise_train=params.c_noise_train, blur=blur)
+    detector = Detector(**read_json(given.detector))
+    defects = {row["structure"]: json.loads(row["defects"]) for row in read_table(given.structures)}
+    settings = tuned(validation)
+    quality, fidelity, frames = judge(
+        test,
+        models,
+        noise=noise,
+        c_noise_train=params.c_noise_train,
+        settings=settings,
+        detector=detector,
+        sites=sites_in_images(
+            read_json(given.joints), defects, size=test.clean.shape[1], sampling=test.sampling[0]
+        ),
+        patch=params.patch,
+        seed=params.seed,
+    )
+    about = {"sampling": test.sampling, "unit": "1"}
+    shown = {m.about["method"]: m for m in models if m.about["trained_on"] in ("all", noise)}
     first = [frame for frame in test.frames if frame.image == 0]
+    for method, model in shown.items():
+        write_images(
+            snakemake.output[method],
+            np.stack([np.stack(model.denoise(test.noisy[frame.index])) for frame in first]),
+            quantity="denoised, sigma",
+            c_noise=[frame.c_noise for frame in first],
+            **about,
+        )
+    worst = worst_frames(frames)
+    stacks = []
+    for chosen in worst:
+        frame = next(f for f in test.at(chosen["c_noise"]) if f.image == chosen["image"])
+        noisy, clean = np.asarray(test.noisy[frame.index]), np.asarray(test.clean[frame.image])
+        stacks.append(np.stack([noisy, *shown[chosen["method"]].denoise(noisy), clean]))
     write_images(
-        snakemake.output.predictions,
-        np.stack([models[noise](test.noisy[frame.index]) for frame in first]),
-        sampling=test.sampling,
-        quantity="denoised",
-        unit="1",
-        c_noise=[frame.c_noise for frame in first],
+        snakemake.output.worst,
+        np.stack(stacks),
+        quantity="noisy, denoised, sigma, clean",
+        frames=worst,
+        **about,
     )
     write_table(
-        snakemake.output.blur,
-        [{"noise": noise, "c_noise": c, "width_px": width} for c, width in blur.items()],
+        snakemake.output.tuned,
+        [
+            {"method": name, "noise": noise, "c_noise": c, "parameter": parameter, "sigma": sigma}
+            for c, chosen in settings.items()
+            for name, (parameter, sigma) in chosen.items()
+            if parameter is not None
+        ],
     )
-    write_table(snakemake.output.quality, rows)
-    best = [row["ms_ssim"] for row in rows if row["trained_on"] == noise]
+    write_table(snakemake.output.quality, quality)
+    write_table(snakemake.output.fidelity, fidelity)
+    best = [
+        row["ms_ssim"] for row in quality if row["trained_on"] == noise and row["method"] == "cnn"
+    ]
     say(f"MS-SSIM of the specialist {max(best):.4f} (least noise) to {min(best):.4f} (most)")

@@ -50,6 +50,9 @@ with job(snakemake) as say:
         snakemake.output.joints,
         {
             "structures": [Path(path).stem for path in snakemake.input.maps],
+            "tile_angstrom": [
+                n * step for n, step in zip(maps[0].data.shape, maps[0].sampling, strict=True)
+            ],
             "worst_joint_ratio": ratio,
             "images": records,
         },

@@ -8,6 +8,7 @@ from temdenoise.files import atomic, read_json, read_table, write_table
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.showing import figures
+from temdenoise.showing.comparison import NETWORKS
 from temdenoise.showing.style import journal
 from temdenoise.storage import read_images
 
@@ -25,6 +26,16 @@ with job(snakemake) as say, journal():
         noise: {f.c_noise: np.asarray(data.noisy[f.index]) for f in data.frames if f.image == 0}
         for noise, data in tests.items()
     }
+    denoised = {
+        method: {
+            noise: dict(
+                zip(noisy[noise], read_images(given[f"{noise}_{method}"]).data[:, 0], strict=True)
+            )
+            for noise in tests
+        }
+        for method in NETWORKS
+        if f"{params.noises[0]}_{method}" in dict(given.items())
+    }
     number = snakemake.wildcards.figure
     if number == "1":
         names = [Path(path).stem for path in given.maps]
@@ -39,29 +50,26 @@ with job(snakemake) as say, journal():
             noisy={noise: (images[c], c) for noise, images in noisy.items()},
             fade_width=params.fade_width,
         )
+    elif number == "5":
+        figure, rows = figures.figure_5(graph=read_json(given.graph))
     elif number == "S1":
         figure, rows = figures.figure_s1(
             worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
         )
-    elif number == "5":
-        figure, rows = figures.figure_5(graph=read_json(given.graph))
-    else:
-        draw, c_noise = {
-            "2": (figures.figure_2, params.c_noise),
-            "4": (figures.figure_4, params.c_noise[-1]),
-        }[number]
-        figure, rows = draw(
-            quality=read_table(given.quality),
-            data=tests,
-            noisy=noisy,
-            denoised={
-                noise: dict(
-                    zip(images, read_images(given[f"{noise}_predictions"]).data, strict=True)
-                )
-                for noise, images in noisy.items()
-            },
-            c_noise=c_noise,
+    elif number == "S3":
+        figure, rows = figures.figure_s3(
+            worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
         )
+    else:
+        shown = {"data": tests, "noisy": noisy, "denoised": denoised}
+        if number == "S2":
+            figure, rows = figures.figure_s2(**shown, c_noise=params.c_noise[0], patch=params.patch)
+        else:
+            draw, c_noise = {
+                "2": (figures.figure_2, params.c_noise),
+                "4": (figures.figure_4, params.c_noise[-1]),
+            }[number]
+            figure, rows = draw(quality=read_table(given.quality), **shown, c_noise=c_noise)
     write_table(snakemake.output.csv, rows)
     # a PDF without its date is the same file when made again
     for path, metadata in zip(snakemake.output[:2], [{"CreationDate": None}, None], strict=True):

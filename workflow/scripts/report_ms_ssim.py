@@ -10,6 +10,7 @@ with job(snakemake) as say:
     given, config = snakemake.input, snakemake.params.config
     page = report(
         quality=read_table(given.quality),
+        fidelity=read_table(given.fidelity),
         figures={Path(path).stem.removeprefix("figure_"): Path(path) for path in given.figures},
         structures={Path(path).parent.name: read_json(path) for path in given.structures},
         joints={Path(path).parent.name: read_json(path) for path in given.joints},

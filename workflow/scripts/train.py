@@ -1,10 +1,11 @@
-"""Train the denoiser of one noise (rules train_...)."""
+"""Train one denoiser (rules train_...)."""
 
 import hashlib
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 from temdenoise.files import write_table
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
@@ -12,31 +13,68 @@ from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.training import train
 
 with job(snakemake) as say:
-    noise, given, params = snakemake.wildcards.noise, snakemake.input, snakemake.params
+    given, params = snakemake.input, snakemake.params
     training, validation = (
-        read_dataset(**{kind: given[f"{split}_{kind}"] for kind in ("clean", "noisy", "manifest")})
+        {
+            noise: read_dataset(clean=clean, noisy=noisy, manifest=manifest)
+            for noise, clean, noisy, manifest in zip(
+                params.model["noises"],
+                given[f"{split}_clean"],
+                given[f"{split}_noisy"],
+                given[f"{split}_manifest"],
+                strict=True,
+            )
+        }
         for split in ("train", "val")
     )
-    digests = [data.manifest["sha256"] for data in (training, validation)]
-    identity = json.dumps([params.options, params.c_noise, params.seed, params.recipe, digests])
+    manifests = [data.manifest for split in (training, validation) for data in split.values()]
+    digests = [manifest["sha256"] for manifest in manifests]
+    identity = json.dumps([params.model, params.seed, params.recipe, digests])
     folder = Path(snakemake.output.model).parent
+    low, high = params.model["c_noise"]
     network, history = train(
         training,
         validation,
-        noise=noise,
-        c_noise=tuple(params.c_noise),
-        background_correlation=training.manifest["background_correlation"],
-        clip=training.manifest["clip"],
-        **params.options,
+        name=snakemake.wildcards.model,
+        c_noise=(low, high),
+        background_correlation=manifests[0]["background_correlation"],
+        clip=manifests[0]["clip"],
+        **params.model["options"],
         seed=params.seed,
         threads=snakemake.threads,
         work=folder / f"work-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
         progress=say.terminal,
     )
     write_table(snakemake.output.metrics, history)
-    described = {k: training.manifest[k] for k in ("sampling_angstrom", "scale", "structures")}
-    about = {"trained_on": noise, "c_noise_train": params.c_noise, "seed": params.seed}
-    Denoiser(network, about | described | {"options": params.options}).save(snakemake.output.model)
+    about = {
+        "method": params.model["method"],
+        "trained_on": params.model["trained_on"],
+        "c_noise_train": [low, high],
+        "seed": params.seed,
+        "options": params.model["options"],
+    }
+    about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
+    if params.model["stitched"]:
+        about["patch"] = params.model["options"]["patch"]
+    denoiser = Denoiser(network, about)
+    inside = [
+        (np.asarray(data.noisy[frame.index]), np.asarray(data.clean[frame.image]))
+        for data in validation.values()
+        for frame in data.frames
+        if low <= frame.c_noise <= high
+    ]
+    about["sigma_factor"] = denoiser.sigma_factor(inside)
+    denoiser.save(snakemake.output.model)
     for work in folder.glob("work-*"):
         shutil.rmtree(work)
-    say(f"mean absolute error {history[-1]['val_l1']:.4f} on the validation split")
+    left = history[-1]["val_l1"]
+    say(
+        f"mean absolute error {left:.4f} on the validation split, "
+        f"sigma x {about['sigma_factor']:.2f}"
+    )
+    noise = np.mean([np.mean(np.abs(noisy - clean)) for noisy, clean in inside])
+    if left > 0.9 * noise:
+        say(
+            f"WARNING: hardly better than the noisy image ({noise:.4f}): lower "
+            "training.learning_rate or raise training.steps"
+        )

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from temdenoise.errors import ConfigurationError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+_MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
 
 
@@ -87,6 +88,46 @@ def families_of(families: dict[str, Any], count: int) -> list[str]:
         so_far[chosen] += 1
         given.append(chosen)
     return given
+
+
+def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name every network that is trained, with all that decides what becomes of it.
+
+    Parameters
+    ----------
+    config
+        A complete configuration.
+
+    Returns
+    -------
+    dict
+        By name of the model: ``method`` (cnn, universal, paper_like), ``trained_on``
+        (the noise, or ``all``), ``noises``, ``c_noise`` (range of C), ``options`` (of
+        `learning.training.train`), ``stitched`` (patches put side by side).
+    """
+    noises, trained = config["datasets"]["noises"], config["datasets"]["c_noise_train"]
+    common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
+    specialist = common | {"mixtures": 0.0, "turned": True}
+    universal = dict(config["training"]["universal"])
+    wide = universal.pop("c_noise")
+    paper = common | {"mixtures": 0.0, "turned": False, "featureless": 0.0}
+    paper |= {"noise_source": "stored"} | config["training"]["paper_like"]
+
+    def model(method: str, on: list[str], c_noise: list[float], options: dict) -> dict[str, Any]:
+        return {
+            "method": method,
+            "trained_on": on[0] if method != "universal" else "all",
+            "noises": on,
+            "c_noise": c_noise,
+            "options": options,
+            "stitched": method == "paper_like",
+        }
+
+    return {
+        **{noise: model("cnn", [noise], trained, specialist) for noise in noises},
+        "universal": model("universal", noises, wide, common | {"turned": True} | universal),
+        **{f"paper_like_{n}": model("paper_like", [n], trained, paper) for n in noises},
+    }
 
 
 def reference_table() -> str:
@@ -191,17 +232,20 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             "`structures.families.substitution.replace` = {}: expected what may take the place "
             "of which element, e.g. {C: [Si, N]}, since its share is above 0"
         )
-    low, high = datasets["c_noise_train"]
-    if low >= high:
-        yield f"`datasets.c_noise_train` = {[low, high]}: expected the smaller C first"
     grid = datasets["c_noise_grid"]
     if grid != sorted(grid):
         yield f"`datasets.c_noise_grid` = {grid}: expected ascending values"
-    if not any(low <= c <= high for c in grid):
-        yield (
-            f"`datasets.c_noise_grid` = {grid}: expected at least one C within "
-            f"`datasets.c_noise_train` = {[low, high]}, to validate the training on"
-        )
+    for key, (low, high) in (
+        ("datasets.c_noise_train", datasets["c_noise_train"]),
+        ("training.universal.c_noise", training["universal"]["c_noise"]),
+    ):
+        if low >= high:
+            yield f"`{key}` = {[low, high]}: expected the smaller C first"
+        if not any(low <= c <= high for c in grid):
+            yield (
+                f"`datasets.c_noise_grid` = {grid}: expected at least one C within "
+                f"`{key}` = {[low, high]}, to validate the training on"
+            )
     for c in config["report"]["c_noise"]:
         if c not in grid:
             yield f"`report.c_noise` holds {c}: expected values of `datasets.c_noise_grid` = {grid}"
@@ -223,8 +267,9 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             f"`training.patch` = {training['patch']}: expected a multiple of {multiple} "
             f"(2 to the power of `training.levels` = {training['levels']})"
         )
-    if training["steps"] % training["checkpoint_every"]:
-        yield (
-            f"`training.steps` = {training['steps']}: expected a multiple of "
-            f"`training.checkpoint_every` = {training['checkpoint_every']}"
-        )
+    for key, section in (("", training), *((f"{k}.", training[k]) for k in _MODEL_SECTIONS)):
+        if section["steps"] % training["checkpoint_every"]:
+            yield (
+                f"`training.{key}steps` = {section['steps']}: expected a multiple of "
+                f"`training.checkpoint_every` = {training['checkpoint_every']}"
+            )

@@ -1,6 +1,7 @@
 """Join maps of different structures into large images and shift them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -176,6 +177,62 @@ def cut(
     return ndimage.map_coordinates(
         mosaic, np.meshgrid(*axes, indexing="ij"), order=3, mode="grid-wrap"
     )
+
+
+def sites_in_images(
+    joints: Mapping[str, Any],
+    sites: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    size: int,
+    sampling: float,
+) -> list[list[dict[str, Any]]]:
+    """Tell where the atomic sites of the joined structures lie in the shifted images.
+
+    Parameters
+    ----------
+    joints
+        Record of the images (``joints.json``): ``structures``, ``tile_angstrom``, and of
+        each of the ``images`` its ``layout`` and ``origin_angstrom``.
+    sites
+        Sites of each structure, with ``x``, ``y`` [Å].
+    size, sampling
+        Of the images [pixels, Å].
+
+    Returns
+    -------
+    list of list of dict
+        The sites within each image, with ``x``, ``y`` in pixels.
+
+    Examples
+    --------
+    >>> joints = {
+    ...     "structures": ["a", "b"],
+    ...     "tile_angstrom": [4.0, 8.0],
+    ...     "images": [{"layout": [[0], [1]], "origin_angstrom": [3.0, 0.0]}],
+    ... }
+    >>> sites_in_images(joints, {"a": [], "b": [{"x": 1.0, "y": 2.0}]}, size=16, sampling=0.5)
+    [[{'x': 4.0, 'y': 4.0}]]
+    """
+    images = []
+    for record in joints["images"]:
+        layout, found = np.asarray(record["layout"]), []
+        for place in np.ndindex(layout.shape):
+            for site in sites[joints["structures"][layout[place]]]:
+                x, y = (
+                    (n * side + site[axis] - origin) % (count * side) / sampling
+                    for axis, n, count, side, origin in zip(
+                        "xy",
+                        place,
+                        layout.shape,
+                        joints["tile_angstrom"],
+                        record["origin_angstrom"],
+                        strict=True,
+                    )
+                )
+                if max(x, y) <= size - 1:
+                    found.append({**site, "x": x, "y": y})
+        images.append(found)
+    return images
 
 
 def joined_and_shifted(

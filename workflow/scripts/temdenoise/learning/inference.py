@@ -4,7 +4,9 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import torch
 
 from temdenoise.errors import DataError
 from temdenoise.files import atomic
-from temdenoise.learning.networks import UNet
+from temdenoise.learning.networks import ONE_SIGMA, UNet
 
-FORMAT = "temdenoise-denoiser-1"
+FORMAT = "temdenoise-denoiser-2"
+
+TILE = 768
+"""Side of the tiles a large image is worked on in [pixels]: decides memory, not the result."""
 
 
 @dataclass
@@ -28,41 +33,94 @@ class Denoiser:
         In evaluation mode, on the CPU.
     about
         Plain values: ``trained_on`` (noise), ``c_noise_train``, ``sampling`` [Å],
-        ``scale`` (offset and range [e/Å²] of the normalisation), ...
+        ``scale`` (offset and range [e/Å²] of the normalisation), ``sigma_factor``
+        (from the calibration of sigma), ... With ``patch`` [pixels] the image is
+        predicted in patches that are put side by side, as the paper does.
     """
 
     network: UNet
     about: dict[str, Any]
 
     def __call__(self, noisy: np.ndarray) -> np.ndarray:
-        """Denoise a normalised image.
+        """Denoise a normalised image; see `denoise`, of which this is the first result."""
+        return self.denoise(noisy)[0]
+
+    def denoise(self, noisy: np.ndarray, *, tile: int = TILE) -> tuple[np.ndarray, np.ndarray]:
+        """Denoise a normalised image and say how far off each pixel may be.
+
+        Tiles overlap by what a pixel can act on, and only the part that nothing
+        outside the tile acts on is kept: the result is that of the whole image.
 
         Parameters
         ----------
         noisy
-            Shape (x, y), any size of at least 16 x 16 pixels, finite.
+            Shape (x, y), any size of at least 16 x 16 pixels, finite; any real type.
+        tile
+            Side of the tiles [pixels]; bounds the memory needed.
 
         Returns
         -------
-        numpy.ndarray
-            float32, same shape.
+        denoised, sigma : numpy.ndarray
+            float32, same shape: the image, and the error that holds for 68 % of the
+            pixels (calibrated on the validation split, inside the trained range).
 
         Raises
         ------
         ValueError
-            If the image is not two-dimensional, too small, or not finite.
+            If the image is not two-dimensional, too small, or not finite, or
+            the tile is smaller than one pixel.
         """
-        noisy = np.asarray(noisy)
-        if noisy.ndim != 2 or min(noisy.shape) < 16 or not np.isrealobj(noisy):
-            raise ValueError(
-                f"noisy has shape {noisy.shape} and type {noisy.dtype}: expected a real image "
-                "(x, y) of at least 16 x 16 pixels"
-            )
-        if not np.isfinite(noisy).all():
-            raise ValueError("noisy holds values that are not finite; replace them first")
-        tensor = torch.from_numpy(np.ascontiguousarray(noisy, dtype=np.float32))[None, None]
+        noisy = _checked(noisy)
+        if tile < 1:
+            raise ValueError(f"tile = {tile}: expected at least 1 pixel")
+        block = self.network.block
+        tile, margin = (-(-side // block) * block for side in (tile, self.network.reach))
+        if "patch" in self.about:
+            tile, margin = self.about["patch"], 0
+        # mirrored here as the network itself would, so that tiles end as the image does
+        pad = [-side % block for side in noisy.shape]
+        if any(pad):
+            noisy = np.pad(noisy, [(0, p) for p in pad], mode="reflect")
+        results = np.empty((2, *noisy.shape), np.float32)
+        for corner in product(*(range(0, side, tile) for side in noisy.shape)):
+            core = [slice(c, min(c + tile, n)) for c, n in zip(corner, noisy.shape, strict=True)]
+            read = [
+                slice(max(c.start - margin, 0), min(c.stop + margin, n))
+                for c, n in zip(core, noisy.shape, strict=True)
+            ]
+            inner = [
+                slice(c.start - r.start, c.stop - r.start) for c, r in zip(core, read, strict=True)
+            ]
+            window = np.ascontiguousarray(noisy[tuple(read)], dtype=np.float32)
+            with torch.inference_mode():
+                outputs = self.network(torch.from_numpy(window)[None, None])
+            for result, output in zip(results, outputs, strict=True):
+                result[tuple(core)] = output[0, 0][tuple(inner)].numpy()
+        denoised, sigma = results[:, : noisy.shape[0] - pad[0], : noisy.shape[1] - pad[1]]
+        return denoised, sigma * np.float32(self.about.get("sigma_factor", 1.0))
+
+    def at_once(self, noisy: np.ndarray) -> np.ndarray:
+        """Denoise a normalised image in one piece, without tiles or patches.
+
+        What `denoise` is compared with: memory grows with the image.
+        """
+        noisy = np.ascontiguousarray(_checked(noisy), dtype=np.float32)
         with torch.inference_mode():
-            return self.network(tensor)[0, 0].numpy()
+            return self.network(torch.from_numpy(noisy)[None, None])[0][0, 0].numpy()
+
+    def sigma_factor(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+        """Factor on sigma after which 68.27 % of the pixels' errors are below it.
+
+        Parameters
+        ----------
+        pairs
+            Noisy and clean image of each validation frame within the trained range.
+        """
+        ratios = []
+        for noisy, clean in pairs:
+            denoised, sigma = self.denoise(noisy)
+            ratios.append(np.abs(denoised - clean) / np.maximum(sigma, np.finfo(np.float32).tiny))
+        return float(np.quantile(np.concatenate([r.ravel() for r in ratios]), ONE_SIGMA))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write network and description into one file that loads without running code."""
@@ -76,6 +134,19 @@ class Denoiser:
         torch.save(content, buffer)
         with atomic(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
+
+
+def _checked(noisy: np.ndarray) -> np.ndarray:
+    noisy = np.asarray(noisy)
+    if noisy.ndim != 2 or min(noisy.shape) < 16 or noisy.dtype.kind not in "buif":
+        raise ValueError(
+            f"noisy has shape {noisy.shape} and type {noisy.dtype}: expected a real image "
+            "(x, y) of at least 16 x 16 pixels"
+        )
+    # the largest number is not finite if any is not; no copy of a large image is needed
+    if not (np.isfinite(noisy.max()) and np.isfinite(noisy.min())):
+        raise ValueError("noisy holds values that are not finite; replace them first")
+    return noisy
 
 
 def load(path: str | os.PathLike) -> Denoiser:

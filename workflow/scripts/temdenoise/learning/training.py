@@ -8,69 +8,85 @@ resumed ends with the same weights as an undisturbed one.
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from temdenoise.files import atomic, write_table
-from temdenoise.images.datasets import DataSet, Frame
+from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
-from temdenoise.learning.networks import UNet
+from temdenoise.learning.networks import ONE_SIGMA, UNet
 from temdenoise.seeding import generator
 
-RECIPE = 1
+RECIPE = 2
 """Version of what this module computes; raise it when a change alters the weights."""
 
 
 class Batches(Dataset):
-    """Training batches by number of the step: random patches, flipped and turned, made noisy.
+    """Training batches by number of the step: random patches, changed, made noisy.
 
     Parameters
     ----------
     images
-        The training split.
-    noise, c_noise, background_correlation, clip
+        The training split by noise. Each patch draws one of the noises.
+    name
+        Of the model; with the seed it names the random streams.
+    c_noise, background_correlation, clip
         Noise to train on, see `images.noise.corrupt`; C is drawn uniformly from
         the range `c_noise`.
     noise_source
         ``fresh``: new noise in every batch; ``stored``: the stored frames.
+    mixtures
+        Share of patches with a second noise on top of the first (``fresh`` alone).
+    featureless
+        Share of patches that are partly or wholly without structure, so that the
+        network learns to leave nothing as nothing.
+    turned
+        Whether patches are flipped and turned by quarters.
     patch
         Side of a patch [pixels].
     batch
         Patches per batch.
     seed
-        Names the random streams.
+        Of the run.
     """
 
     def __init__(
         self,
-        images: DataSet,
+        images: Mapping[str, DataSet],
         *,
-        noise: str,
+        name: str,
         c_noise: tuple[float, float],
         background_correlation: float,
         clip: bool,
         noise_source: str,
+        mixtures: float,
+        featureless: float,
+        turned: bool,
         patch: int,
         batch: int,
         seed: int,
     ):
-        self.images, self.noise, self.c_noise = images, noise, c_noise
-        self.noise_source = noise_source
+        self.images, self.noises, self.name = images, list(images), name
+        self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
         self.options = {"background_correlation": background_correlation, "clip": clip}
+        self.featureless, self.turned = featureless, turned
         self.patch, self.batch, self.seed = patch, batch, seed
+        # the same images for every noise; their darkest value stands for empty space
+        self.vacuum = min(float(images[self.noises[0]].clean.min()), 0.0)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return noisy and clean patches, shape (batch, 1, patch, patch), and their C."""
-        rng = generator(self.seed, "training", self.noise, step)
+        rng = generator(self.seed, "training", self.name, step)
         draws = [self._draw(rng) for _ in range(self.batch)]
         noisy, clean = (
             torch.from_numpy(np.stack([draw[i] for draw in draws])[:, None]) for i in (0, 1)
@@ -78,31 +94,52 @@ class Batches(Dataset):
         return noisy, clean, torch.tensor([draw[2] for draw in draws], dtype=torch.float32)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-        extent = self.images.clean.shape[1:]
+        noise = self.noises[rng.integers(len(self.noises))]
+        images = self.images[noise]
+        extent = images.clean.shape[1:]
         origin = tuple(int(rng.integers(0, side - self.patch, endpoint=True)) for side in extent)
         window = tuple(slice(o, o + self.patch) for o in origin)
         if self.noise_source == "stored":
-            frame = self.images.frames[rng.integers(len(self.images.frames))]
-            clean = np.asarray(self.images.clean[frame.image][window])
-            noisy = np.asarray(self.images.noisy[frame.index][window])
+            frame = images.frames[rng.integers(len(images.frames))]
+            clean = np.asarray(images.clean[frame.image][window])
+            noisy = np.asarray(images.noisy[frame.index][window])
             c_noise = frame.c_noise
         else:
-            image = self.images.clean[rng.integers(len(self.images.clean))]
-            clean = np.asarray(image[window])
-            c_noise = float(rng.uniform(*self.c_noise))
-            noisy = corrupt(
-                clean,
-                noise=self.noise,
-                c_noise=c_noise,
-                rng=rng,
-                extent=extent,
-                origin=origin,
-                **self.options,
-            )
-        turns, flip = rng.integers(4), rng.integers(2)
-        pair = [np.rot90(array, turns) for array in (noisy, clean)]
-        pair = [array[::-1] if flip else array for array in pair]
+            clean = np.asarray(images.clean[rng.integers(len(images.clean))][window])
+            if rng.random() < self.featureless:
+                clean = _partly_empty(clean, rng, vacuum=self.vacuum)
+            place = {"extent": extent, "origin": origin}
+            noisy, c_noise = self._corrupt(clean, noise, rng, place)
+            if rng.random() < self.mixtures:
+                second = self.noises[rng.integers(len(self.noises))]
+                noisy, more = self._corrupt(noisy, second, rng, place)
+                c_noise = float(np.hypot(c_noise, more))
+        pair = [noisy, clean]
+        if self.turned:
+            turns, flip = rng.integers(4), rng.integers(2)
+            pair = [np.rot90(array, turns) for array in pair]
+            pair = [array[::-1] if flip else array for array in pair]
         return np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), c_noise
+
+    def _corrupt(
+        self, clean: np.ndarray, noise: str, rng: np.random.Generator, place: dict[str, Any]
+    ) -> tuple[np.ndarray, float]:
+        c_noise = float(rng.uniform(*self.c_noise))
+        noisy = corrupt(clean, noise=noise, c_noise=c_noise, rng=rng, **place, **self.options)
+        return noisy, c_noise
+
+
+def _partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
+    """Replace a half-plane of random place and slope of edge, or all, by one brightness."""
+    level = vacuum if rng.random() < 0.5 else rng.uniform(vacuum, 1)
+    if rng.random() < 0.5:
+        return np.full_like(clean, level)
+    angle, softness = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 4)
+    x, y = (np.arange(n) - (n - 1) / 2 for n in clean.shape)
+    across = np.add.outer(x * np.cos(angle), y * np.sin(angle))
+    edge = rng.uniform(-0.4, 0.4) * clean.shape[0]
+    share = expit((across - edge) / softness)
+    return (clean + (level - clean) * share).astype(clean.dtype)
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -117,18 +154,25 @@ class DenoisingModule(lightning.LightningModule):
         self._losses: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
-        """Huber's loss, weighted so that weak noise counts as much as strong noise.
+        """Loss of the image, and of the error the network expects of it.
 
-        Quadratic below 0.05, since an absolute error holds a network for salt and
+        The image: Huber's loss, weighted so that weak noise counts as much as strong
+        noise. Quadratic below 0.05, since an absolute error holds a network for salt and
         pepper fast at doing nothing, which is exactly right for most pixels.
+
+        Sigma: the pinball loss, least where 68.27 % of the absolute errors are smaller.
+        It asks for the definition itself and for no distribution of the errors.
         """
         noisy, clean, c_noise = batch
-        denoised = self.network(noisy)
-        self._losses.append((denoised.detach() - clean).abs().mean())
+        denoised, sigma = self.network(noisy)
+        away = (denoised.detach() - clean).abs()
+        self._losses.append(away.mean())
         self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
         error = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
+        missing = away - sigma
+        doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
         # the error that can be reached grows about as C does, from a small value at C = 0
-        return (error.mean(dim=(1, 2, 3)) / (c_noise + 0.05)).mean()
+        return ((error + doubt).mean(dim=(1, 2, 3)) / (c_noise + 0.05)).mean()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Let the averaged weights follow."""
@@ -137,7 +181,9 @@ class DenoisingModule(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Mean absolute error of the averaged weights on a validation frame."""
         noisy, clean = batch
-        self.log("val_l1", (self.average(noisy) - clean).abs().mean(), prog_bar=True, logger=False)
+        self.log(
+            "val_l1", (self.average(noisy)[0] - clean).abs().mean(), prog_bar=True, logger=False
+        )
 
     def record(self) -> None:
         """Add one row to the history."""
@@ -172,15 +218,22 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    def __init__(self, images: DataSet, frames: Sequence[Frame]):
-        self.images, self.frames = images, frames
+    """Frames of every noise within a range of C."""
+
+    def __init__(self, images: Mapping[str, DataSet], c_noise: tuple[float, float]):
+        self.pairs = [
+            (data, frame)
+            for data in images.values()
+            for frame in data.frames
+            if c_noise[0] <= frame.c_noise <= c_noise[1]
+        ]
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        frame = self.frames[index]
-        pair = self.images.noisy[frame.index], self.images.clean[frame.image]
+        data, frame = self.pairs[index]
+        pair = data.noisy[frame.index], data.clean[frame.image]
         return tuple(torch.from_numpy(np.ascontiguousarray(a))[None, None] for a in pair)
 
 
@@ -212,14 +265,17 @@ class _Keep(lightning.Callback):
 
 
 def train(
-    training: DataSet,
-    validation: DataSet,
+    training: Mapping[str, DataSet],
+    validation: Mapping[str, DataSet],
     *,
-    noise: str,
+    name: str,
     c_noise: tuple[float, float],
     background_correlation: float,
     clip: bool,
     noise_source: str,
+    mixtures: float,
+    featureless: float,
+    turned: bool,
     width: int,
     levels: int,
     patch: int,
@@ -238,8 +294,11 @@ def train(
     Parameters
     ----------
     training, validation
-        The two splits; validation frames outside the range `c_noise` are left out.
-    noise, c_noise, background_correlation, clip, noise_source, patch, batch
+        The two splits by noise: one noise makes a specialist, several a universal
+        model. Validation frames outside the range `c_noise` are left out.
+    name
+        Of the model.
+    c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
         See `Batches`.
     width, levels
         See `networks.UNet`.
@@ -271,25 +330,27 @@ def train(
         One row per checkpoint: step, learning_rate, train_l1, val_l1.
     """
     torch.set_num_threads(threads)
-    torch.manual_seed(int(generator(seed, "weights", noise).integers(2**31)))
+    torch.manual_seed(int(generator(seed, "weights", name).integers(2**31)))
     module = DenoisingModule(
         UNet(width=width, levels=levels), steps=steps, learning_rate=learning_rate, average=average
     )
     batches = Batches(
         training,
-        noise=noise,
+        name=name,
         c_noise=c_noise,
         background_correlation=background_correlation,
         clip=clip,
         noise_source=noise_source,
+        mixtures=mixtures,
+        featureless=featureless,
+        turned=turned,
         patch=patch,
         batch=batch,
         seed=seed,
     )
-    inside = [f for f in validation.frames if c_noise[0] <= f.c_noise <= c_noise[1]]
     loaders = (
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
-        DataLoader(_ValidationFrames(validation, inside), batch_size=None),
+        DataLoader(_ValidationFrames(validation, c_noise), batch_size=None),
     )
     # the bar goes to whatever is standard output when it is made
     with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():

@@ -17,11 +17,13 @@ from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES
+from temdenoise.showing.comparison import compared
 from temdenoise.showing.style import (
     COLOURS,
     DOUBLE_COLUMN,
     EXTRAPOLATION,
     LABELS,
+    MARKERS,
     show_image,
 )
 from temdenoise.showing.workflow_graph import essential, layers
@@ -147,7 +149,7 @@ def figure_2(
     quality: Rows,
     data: Mapping[str, DataSet],
     noisy: Mapping[str, Mapping[float, np.ndarray]],
-    denoised: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]],
     c_noise: Sequence[float],
 ) -> tuple[Figure, Rows]:
     """Enlarged corrupted and predicted images, bars, and MS-SSIM against C.
@@ -158,21 +160,24 @@ def figure_2(
         Rows of ``quality.csv``.
     data
         The test split of each noise.
-    noisy, denoised
-        By noise and C: its first image corrupted, and denoised by the specialist.
+    noisy
+        By noise and C: its first image corrupted.
+    denoised
+        By method, noise and C: the same, denoised.
     c_noise
         The C to show enlarged.
     """
     noises = list(data)
-    rows = _specialists(quality)
-    figure = plt.figure(figsize=(DOUBLE_COLUMN, 8.9), layout="constrained")
-    grid = figure.add_gridspec(3, 1, height_ratios=[len(noises) * 1.25, 1.7, 1.9])
-    images = grid[0].subgridspec(len(noises), 1 + 2 * len(c_noise))
+    rows = compared(quality)
+    figure = plt.figure(figsize=(DOUBLE_COLUMN, 7.4), layout="constrained")
+    grid = figure.add_gridspec(3, 1, height_ratios=[len(noises) * 0.8, 1.7, 1.9])
+    images = grid[0].subgridspec(len(noises), 1 + (1 + len(denoised)) * len(c_noise))
     for row, noise in enumerate(noises):
         window = _darkest_window(data[noise].clean[0], side=48)
         panels = [("clean", data[noise].clean[0])]
         for c in c_noise:
-            panels += [(f"noisy, C = {c:g}", noisy[noise][c]), ("CNN", denoised[noise][c])]
+            panels.append((f"noisy, C = {c:g}", noisy[noise][c]))
+            panels += [(SHORT[method], images[noise][c]) for method, images in denoised.items()]
         for column, (title, image) in enumerate(panels):
             axes = figure.add_subplot(images[row, column])
             show_image(
@@ -184,17 +189,17 @@ def figure_2(
                 vmax=1.1,
             )
             if row == 0:
-                axes.set_title(f"a  {title}" if column == 0 else title)
+                axes.set_title(f"a  {title}" if column == 0 else title, fontsize=5.5)
             if column == 0:
-                axes.set_ylabel(NOISES[noise].title.replace(" + ", " +\n"))
+                axes.set_ylabel(NOISES[noise].title.replace(" + ", " +\n"), fontsize=6)
     bars = grid[1].subgridspec(1, len(c_noise))
     for column, c in enumerate(c_noise):
         axes = figure.add_subplot(bars[column])
-        for offset, method in enumerate(("raw", "gaussian_blur", "cnn")):
+        for offset, method in enumerate(MARKERS):
             values = [1 - _curve(rows, noise, method)[c] for noise in noises]
-            places = np.arange(len(noises)) + (offset - 1) * 0.27
-            drawn = axes.bar(places, values, 0.25, color=COLOURS[method], label=LABELS[method])
-            axes.bar_label(drawn, fmt="%.3f", fontsize=4.5, padding=1)
+            places = np.arange(len(noises)) + (offset - 2) * 0.17
+            drawn = axes.bar(places, values, 0.16, color=COLOURS[method], label=LABELS[method])
+            axes.bar_label(drawn, fmt="%.3f", fontsize=3.6, padding=1)
         axes.set_xticks(np.arange(len(noises)), [NOISES[noise].symbol for noise in noises])
         axes.margins(y=0.1)
         axes.set(ylabel="1 - MS-SSIM (less is better)" if column == 0 else "")
@@ -209,6 +214,10 @@ def figure_2(
             axes.set_ylabel("MS-SSIM")
             axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.06))
     return figure, rows
+
+
+SHORT = {"paper_like": "paper-like", "cnn": "of this noise", "universal": "universal"}
+"""Networks, briefly, above small panels."""
 
 
 def _darkest_window(image: np.ndarray, *, side: int, spot: int = 8) -> tuple[slice, slice]:
@@ -237,7 +246,7 @@ def draw_curves(axes, rows: Rows, noise: str) -> None:
             ha="center",
             transform=axes.get_xaxis_transform(),
         )
-    for method, marker in (("raw", "s"), ("gaussian_blur", "^"), ("cnn", "o")):
+    for method, marker in MARKERS.items():
         curve = _curve(rows, noise, method)
         axes.plot(
             list(curve),
@@ -248,11 +257,6 @@ def draw_curves(axes, rows: Rows, noise: str) -> None:
             label=LABELS[method],
         )
     axes.set(xlim=(0, every[-1]), ylim=(None, 1.0))
-
-
-def _specialists(quality: Rows) -> Rows:
-    """Keep each network's rows on the noise it was trained on, and all other methods."""
-    return [row for row in quality if row["trained_on"] in ("", row["noise"])]
 
 
 def _curve(rows: Rows, noise: str, method: str) -> dict[float, float]:
@@ -272,7 +276,7 @@ def figure_4(
     quality: Rows,
     data: Mapping[str, DataSet],
     noisy: Mapping[str, Mapping[float, np.ndarray]],
-    denoised: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]],
     c_noise: float,
 ) -> tuple[Figure, Rows]:
     """Full-size test images: corrupted, denoised, and the error left; see `figure_2`."""
@@ -286,18 +290,18 @@ def figure_4(
     )
     rows = [
         row
-        for row in _specialists(quality)
+        for row in compared(quality)
         if row["c_noise"] == c_noise and row["method"] in ("raw", "cnn")
     ]
     for column, noise in enumerate(noises):
         truth, sampling = data[noise].clean[0], data[noise].sampling
-        result = denoised[noise][c_noise]
+        result = denoised["cnn"][noise][c_noise]
         means = {row["method"]: row["ms_ssim"] for row in rows if row["noise"] == noise}
         for row, (image, span) in enumerate(
             [
                 (noisy[noise][c_noise], {"vmin": -0.1, "vmax": 1.1}),
                 (result, {"vmin": -0.1, "vmax": 1.1}),
-                (result - truth, {"vmin": -0.2, "vmax": 0.2, "cmap": "RdBu_r"}),
+                (result - truth, ERROR),
             ]
         ):
             drawn = show_image(axes[row, column], image, sampling=sampling, bar=column == 0, **span)
@@ -306,6 +310,139 @@ def figure_4(
         axes[2, column].set_title("CNN - clean")
     figure.colorbar(drawn, ax=axes[2], aspect=12, label="Error (normalised)")
     axes[0, 0].set_ylabel(f"C = {c_noise:g}")
+    return figure, rows
+
+
+ERROR = {"vmin": -0.2, "vmax": 0.2, "cmap": "RdBu_r"}
+
+
+def figure_s2(
+    *,
+    data: Mapping[str, DataSet],
+    noisy: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]],
+    c_noise: float,
+    patch: int,
+) -> tuple[Figure, Rows]:
+    """Circles and the border between two patches, enlarged; see `figure_2`.
+
+    Parameters
+    ----------
+    data, noisy, denoised
+        See `figure_2`.
+    c_noise
+        The C to show.
+    patch
+        Side of the patches of the paper-like baseline [pixels].
+    """
+    rows: Rows = []
+    figure, axes = plt.subplots(
+        len(data),
+        2 + len(denoised),
+        figsize=(DOUBLE_COLUMN, 1.45 * len(data)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, (noise, images) in enumerate(data.items()):
+        clean = images.clean[0]
+        edge = patch * max(1, clean.shape[0] // patch // 2)
+        window = (slice(edge - 20, edge + 20),) * 2
+        level = (float(clean.min()) + float(np.median(clean))) / 2
+        panels = [("clean", clean), (f"noisy, C = {c_noise:g}", noisy[noise][c_noise])]
+        panels += [(SHORT[method], by[noise][c_noise]) for method, by in denoised.items()]
+        for column, (title, image) in enumerate(panels):
+            panel = axes[row, column]
+            show_image(
+                panel,
+                image[window],
+                sampling=images.sampling,
+                bar=column == 0,
+                vmin=-0.1,
+                vmax=1.1,
+            )
+            x, y = (
+                (np.arange(n) + 0.5) * step / 10
+                for n, step in zip(image[window].shape, images.sampling, strict=True)
+            )
+            if column != 1:
+                panel.contour(x, y, image[window].T, [level], colors="#56B4E9", linewidths=0.9)
+            if column > 1:
+                panel.contour(
+                    x, y, clean[window].T, [level], colors="white", linewidths=0.6, linestyles=":"
+                )
+                middle = 20 * images.sampling[0] / 10
+                for draw in (panel.axvline, panel.axhline):
+                    draw(middle, color="white", lw=0.4, ls=(0, (1, 3)))
+                error = image[window] - clean[window]
+                rows.append(
+                    {
+                        "noise": noise,
+                        "c_noise": c_noise,
+                        "method": list(denoised)[column - 2],
+                        "contour_level": level,
+                        "rms_error_in_panel": float(np.sqrt(np.mean(error**2))),
+                    }
+                )
+            if row == 0:
+                panel.set_title(title)
+            if column == 0:
+                panel.set_ylabel(NOISES[noise].title.replace(" + ", " +\n"))
+    return figure, rows
+
+
+def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
+    """Failure gallery: the worst test images of our networks, where they are worst.
+
+    Parameters
+    ----------
+    worst
+        By noise: noisy, denoised, sigma and clean of some frames, shape (n, 4, x, y);
+        ``frames`` in the metadata says of which method, C, image and MS-SSIM.
+    """
+    shown = [
+        (noise, images, number)
+        for noise, images in worst.items()
+        for number in range(len(images.data))
+    ]
+    figure, axes = plt.subplots(
+        len(shown),
+        5,
+        figsize=(DOUBLE_COLUMN, 1.25 * len(shown)),
+        layout="constrained",
+        squeeze=False,
+    )
+    rows: Rows = []
+    drawn = [None, None]
+    for line, (noise, images, number) in zip(axes, shown, strict=True):
+        noisy, denoised, sigma, clean = images.data[number]
+        about = images.metadata["frames"][number]
+        window = _darkest_window(-np.abs(denoised - clean), side=64, spot=24)
+        span = {"vmin": -0.1, "vmax": 1.1}
+        panels = [("noisy", noisy, span), ("denoised", denoised, span), ("clean", clean, span)]
+        panels.append(("error", denoised - clean, ERROR))
+        panels.append(("predicted sigma", sigma, {"vmin": 0, "vmax": 0.2, "cmap": "viridis"}))
+        for column, (axis, (title, image, options)) in enumerate(zip(line, panels, strict=True)):
+            mappable = show_image(
+                axis, image[window], sampling=images.sampling, bar=column == 0, **options
+            )
+            if column >= 3:
+                drawn[column - 3] = mappable
+            if line is axes[0]:
+                axis.set_title(title)
+        line[0].set_ylabel(
+            f"{NOISES[noise].symbol}, C = {about['c_noise']:g}\n{LABELS[about['method']]}\n"
+            f"MS-SSIM {about['ms_ssim']:.3f}",
+            fontsize=5.5,
+        )
+        rows.append(
+            {"noise": noise}
+            | about
+            | {"x_px": window[0].start, "y_px": window[1].start, "side_px": noisy[window].shape[0]}
+        )
+    for column, label in ((3, "Error"), (4, "Sigma")):
+        figure.colorbar(
+            drawn[column - 3], ax=axes[:, column], location="bottom", label=label, aspect=15
+        )
     return figure, rows
 
 

@@ -19,15 +19,22 @@ DENSITY_MAP = "magma"
 COLOURS = {
     "raw": "#999999",
     "constant": "#000000",
-    "gaussian_blur": "#E69F00",
+    "best_classical": "#E69F00",
+    "paper_like": "#CC79A7",
     "cnn": "#0072B2",
+    "universal": "#009E73",
 }
 LABELS = {
     "raw": "Noisy",
     "constant": "Constant",
-    "gaussian_blur": "Tuned Gaussian blur",
-    "cnn": "CNN (this noise)",
+    "best_classical": "Best classical (tuned)",
+    "paper_like": "Paper-like CNN",
+    "cnn": "CNN of this noise",
+    "universal": "Universal CNN",
 }
+MARKERS = {"raw": "s", "best_classical": "^", "paper_like": "v", "cnn": "o", "universal": "D"}
+"""What the charts compare, in order."""
+
 EXTRAPOLATION = "#F3E3DC"
 
 

@@ -1,4 +1,4 @@
-"""Put the quality tables of all noises into one (rule collect_quality)."""
+"""Put the tables of all noises into one (rule collect_tables)."""
 
 from temdenoise.files import read_table, write_table
 from temdenoise.jobs import job

@@ -1,0 +1,235 @@
+"""Change one choice of network or training at a time and measure: `make ablation`.
+
+Needs the data sets of `make run` in results/. Each variant trains the specialist
+of one noise with the configuration's options but fewer steps, and is judged on
+the test split as `evaluate` does. Prints one row per variant and writes them as CSV:
+time of training, (1 - MS-SSIM) inside and outside the trained range, and fidelity.
+
+    python tests/benchmarks/ablation.py [--results results] [--noise gaussian] [--steps 1000]
+                                        [--only width_16 ...] [--csv ablation.csv]
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as in the workflow's trainings
+
+import numpy as np
+import pytorch_msssim
+import torch
+import yaml
+from temdenoise.configuration import checked, models_of
+from temdenoise.files import read_json, read_table, write_table
+from temdenoise.groundtruth.mosaics import sites_in_images
+from temdenoise.images.datasets import read_dataset
+from temdenoise.judging.evaluation import judge
+from temdenoise.judging.fidelity import Detector
+from temdenoise.learning import networks, training
+from temdenoise.learning.inference import Denoiser
+from torch import nn
+from torch.nn import functional
+
+
+class Direct(networks.UNet):
+    """Predicts the image itself, not the noise."""
+
+    def forward(self, noisy):
+        denoised, sigma = super().forward(noisy)
+        return noisy - denoised, sigma
+
+
+class BiasFree(networks.UNet):
+    """No biases, so that the answer scales with the input (S. Mohan et al., 2020)."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and not name.startswith("doubt"):
+                module.bias = None
+
+
+class Mirrored(networks.UNet):
+    """Every convolution sees the image mirrored at its edge, not zeros."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                module.padding_mode = "reflect"
+                module._reversed_padding_repeated_twice = [1, 1, 1, 1]
+
+
+class Appended(networks.UNet):
+    """The level below is appended to the short cut, as in the first U-Net, not added."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.merge = nn.ModuleList(
+            nn.Conv2d(2 * narrow.out_channels, narrow.out_channels, 1) for narrow in self.narrow
+        )
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, noisy):
+        features, skips = self.stem(functional.pixel_unshuffle(noisy, 2)), []
+        for level, block in enumerate(self.down):
+            features = block(functional.avg_pool2d(features, 2) if level else features)
+            skips.append(features)
+        skips.pop()
+        for narrow, merge, block in zip(self.narrow, self.merge, self.up, strict=True):
+            below = functional.interpolate(narrow(features), scale_factor=2, mode="nearest")
+            features = block(merge(torch.cat([below, skips.pop()], dim=1)))
+        denoised = noisy - functional.pixel_shuffle(self.head(features), 2)
+        doubt = functional.pixel_shuffle(self.doubt(features.detach()), 2)
+        return denoised, functional.softplus(doubt, beta=20)
+
+
+def loss(name):
+    """A training step with another loss of the image; sigma is left as it starts."""
+
+    def step(self, batch, _):
+        noisy, clean, c_noise = batch
+        denoised, _ = self.network(noisy)
+        away = (denoised - clean).abs()
+        self._losses.append(away.detach().mean())
+        weight = 1 / (c_noise + 0.05)
+        if name == "l1":
+            each = away
+        elif name == "l2":
+            each, weight = away**2, weight**2
+        elif name == "unweighted":
+            each = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
+            weight = torch.full_like(weight, weight.mean().item())
+        else:  # three scales fit into a patch of 64 pixels
+            lost = 1 - pytorch_msssim.ms_ssim(
+                denoised,
+                clean,
+                data_range=1,
+                size_average=False,
+                weights=[0.3, 0.4, 0.3],
+            )
+            each = away + 0.1 * lost[:, None, None, None]
+        return (each.mean(dim=(1, 2, 3)) * weight).mean()
+
+    return step
+
+
+def swap(network):
+    """Train another network in the place of the UNet."""
+    return lambda: mock.patch.object(training, "UNet", network)
+
+
+def relearn(name):
+    """Train with another loss."""
+    return lambda: mock.patch.object(training.DenoisingModule, "training_step", loss(name))
+
+
+VARIANTS = {
+    "as_configured": ({}, None),
+    "other_seed": ({"seed": 1}, None),
+    "width_16": ({"width": 16}, None),
+    "width_24": ({"width": 24}, None),
+    "width_48": ({"width": 48}, None),
+    "levels_2": ({"levels": 2}, None),
+    "levels_4": ({"levels": 4}, None),
+    "direct": ({}, swap(Direct)),
+    "bias_free": ({}, swap(BiasFree)),
+    "mirrored_padding": ({}, swap(Mirrored)),
+    "appended_skips": ({}, swap(Appended)),
+    "loss_l1": ({}, relearn("l1")),
+    "loss_l2": ({}, relearn("l2")),
+    "loss_unweighted": ({}, relearn("unweighted")),
+    "loss_l1_ms_ssim": ({}, relearn("l1_ms_ssim")),
+    "learning_rate_1e-3": ({"learning_rate": 1e-3}, None),
+    "learning_rate_1e-2": ({"learning_rate": 1e-2}, None),
+    "no_average": ({"average": 0.0}, None),
+    "patch_96_batch_7": ({"patch": 96, "batch": 7}, None),
+    "patch_128_batch_4": ({"patch": 128, "batch": 4}, None),
+    "stored_noise": ({"noise_source": "stored"}, None),
+    "not_turned": ({"turned": False}, None),
+    "no_featureless": ({"featureless": 0.0}, None),
+    "featureless_0.3": ({"featureless": 0.3}, None),
+}
+"""Changed options, and what is replaced in the code."""
+
+
+def main() -> None:
+    """Train and judge every variant asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
+    parser.add_argument("--noise", default="gaussian")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--csv", default="ablation.csv")
+    arguments = parser.parse_args()
+
+    def data(split):
+        folder = arguments.results / "datasets" / arguments.noise / split
+        names = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
+        return read_dataset(**{kind: str(folder / name) for kind, name in names.items()})
+
+    train_set, val_set, test_set = data("train"), data("val"), data("test")
+    config = checked(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
+    model = models_of(config)[arguments.noise]
+    rows = read_table(arguments.results / "structures/structures.csv")
+    sites = sites_in_images(
+        read_json(arguments.results / "mosaics/test/joints.json"),
+        {row["structure"]: json.loads(row["defects"]) for row in rows},
+        size=test_set.clean.shape[1],
+        sampling=test_set.sampling[0],
+    )
+    detector = Detector(**read_json(arguments.results / "evaluation/detector.json"))
+    table = []
+    for name in arguments.only:
+        changed, replaced = VARIANTS[name]
+        options = {"seed": config["seed"]} | model["options"] | {"steps": arguments.steps} | changed
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as work, (replaced or mock.MagicMock)():
+            network, _ = training.train(
+                {arguments.noise: train_set},
+                {arguments.noise: val_set},
+                name=arguments.noise,
+                c_noise=tuple(model["c_noise"]),
+                background_correlation=config["datasets"]["background_correlation"],
+                clip=False,
+                threads=1,
+                work=Path(work),
+                **options,
+            )
+        seconds = time.perf_counter() - start
+        about = {"method": "cnn", "trained_on": arguments.noise}
+        quality, fidelity, _ = judge(
+            test_set,
+            [Denoiser(network, about)],
+            noise=arguments.noise,
+            c_noise_train=model["c_noise"],
+            settings={c: {} for c in test_set.c_noise},
+            detector=detector,
+            sites=sites,
+            patch=64,
+            seed=config["seed"],
+        )
+        lost = {row["c_noise"]: 1 - row["ms_ssim"] for row in quality}
+        at = {row["c_noise"]: row for row in fidelity}
+        row = {"variant": name, "seconds": round(seconds)}
+        row |= {f"lost_{c:.2f}": round(lost[c], 5) for c in (0.05, 0.1, 0.2, 0.25, 0.3, 0.5)}
+        row["pore_rmse_pm_0.25"] = round(at[0.25]["pore_centre_rmse_pm"], 2)
+        row["roundness_bias_0.25"] = round(at[0.25]["roundness_bias"], 4)
+        row["defect_f1_0.25"] = round(float(at[0.25]["defect_f1"] or np.nan), 3)
+        row["defect_f1_0.50"] = round(float(at[0.5]["defect_f1"] or np.nan), 3)
+        row["invented_per_nm2"] = round(sum(r["invented_per_nm2"] for r in fidelity), 4)
+        table.append(row)
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        write_table(arguments.csv, table)
+
+
+if __name__ == "__main__":
+    main()

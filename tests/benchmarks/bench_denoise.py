@@ -1,0 +1,186 @@
+"""Time denoising and training, all side by side in one run: `make bench-denoise`.
+
+Prints and writes as CSV, for the configuration's network with random weights:
+
+- megapixels per second by size of the image, in tiles as users get it, and by
+  bare forward passes over the image at once;
+- memory above the image itself for the largest size;
+- BM3D, where it is installed, on 512 x 512 pixels;
+- time of a training step against its bare forward and backward pass;
+- on a GPU, if there is one, the same denoising in 32 bit and in bf16.
+
+    python tests/benchmarks/bench_denoise.py [--sizes 512 1024 2048 4096 8192] [--csv file.csv]
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+import numpy as np
+import torch
+import yaml
+from temdenoise.configuration import checked, models_of
+from temdenoise.files import write_table
+from temdenoise.images.datasets import DataSet, frames
+from temdenoise.judging.baselines import BASELINES
+from temdenoise.learning import training
+from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import UNet
+
+BARE_UP_TO = 4096
+"""Larger images in one piece would need tens of gigabytes."""
+
+MODEL = models_of(checked(yaml.safe_load((ROOT / "config/config.yaml").read_text())))["gaussian"]
+
+
+def denoiser() -> Denoiser:
+    """Return the configuration's network, untrained."""
+    torch.manual_seed(0)
+    options = {key: MODEL["options"][key] for key in ("width", "levels")}
+    return Denoiser(UNet(**options).eval(), {})
+
+
+def seconds(act, repeats: int = 3) -> float:
+    """Least time of several runs, after one to warm up."""
+    act()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def speed(size: int) -> dict:
+    """Denoise one image in tiles and at once."""
+    model = denoiser()
+    image = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    repeats = 3 if size <= 2048 else 1
+    tiled = seconds(lambda: model.denoise(image), repeats)
+    row = {"what": f"denoise {size} x {size}", "seconds": round(tiled, 3)}
+    row["megapixels_per_second"] = round(size**2 / tiled / 1e6, 2)
+    if size <= BARE_UP_TO:
+        bare = seconds(lambda: model.at_once(image), repeats)
+        row["over_bare"] = round(tiled / bare, 3)
+    return row
+
+
+def memory(size: int) -> dict:
+    """Peak memory above the image and what the libraries take, in a process of its own."""
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:4]; import numpy as np, bench_denoise as b;"
+        "model = b.denoiser(); model.denoise(np.zeros((64, 64), np.float32));"
+        "n = int(sys.argv[1]); image = np.zeros((n, n), np.float32) + 0.5;"
+        "start = b.peak(); model.denoise(image); print(b.peak() - start)"
+    )
+    folders = [str(Path(__file__).parent), str(ROOT / "workflow/scripts")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(size), *folders],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {
+        "what": f"memory above a {size} x {size} image",
+        "gigabytes": round(float(done.stdout), 2),
+    }
+
+
+def peak() -> float:
+    """Peak memory of this process [GB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def bm3d() -> dict:
+    """BM3D against the network on one image."""
+    image = np.random.default_rng(0).random((512, 512))
+    act = BASELINES["bm3d"].apply
+    other = seconds(lambda: act(image, parameter=1.0, sigma=0.2), 1)
+    model = denoiser()
+    ours = seconds(lambda: model.denoise(image))
+    return {
+        "what": "BM3D over network, 512 x 512",
+        "seconds": round(other, 3),
+        "ratio": round(other / ours, 1),
+    }
+
+
+def training_step(steps: int = 60) -> dict:
+    """A step of the training as it is, against the bare passes of the same batches."""
+    torch.set_num_threads(1)
+    clean = np.random.default_rng(0).random((4, 256, 256), dtype=np.float32)
+    listed = frames(4, [0.1])
+    images = {"gaussian": DataSet(clean, clean, listed)}
+    # something small to validate on, once
+    one = {"gaussian": DataSet(clean[:1, :64, :64], clean[:1, :64, :64], frames(1, [0.1]))}
+    options = MODEL["options"] | {"steps": steps, "checkpoint_every": steps}
+    options |= {"name": "gaussian", "c_noise": (0.02, 0.25), "clip": False, "seed": 1}
+    options["background_correlation"] = 0.25
+    network = UNet(width=options["width"], levels=options["levels"])
+    batch = torch.rand(options["batch"], 1, options["patch"], options["patch"])
+
+    def passes():
+        for _ in range(steps):
+            network.zero_grad()
+            denoised, sigma = network(batch)
+            (denoised.abs().mean() + sigma.mean()).backward()
+
+    bare = seconds(passes, 1)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as work:
+        training.train(images, one, threads=1, work=Path(work), **options)
+    whole = time.perf_counter() - start
+    return {
+        "what": "training step",
+        "seconds": round(whole / steps, 4),
+        "over_bare": round(whole / bare, 3),
+    }
+
+
+def gpu() -> list[dict]:
+    """Forward passes on a GPU against the CPU."""
+    image = torch.rand(1, 1, 2048, 2048)
+    network = denoiser().network
+    with torch.inference_mode():
+        slow = seconds(lambda: network(image))
+        rows = []
+        for name, kind in (("32 bit", torch.float32), ("bf16", torch.bfloat16)):
+            there, given = network.to("cuda", kind), image.to("cuda", kind)
+
+            def act(there=there, given=given):
+                there(given)
+                torch.cuda.synchronize()
+
+            rows.append({"what": f"CPU over GPU, {name}", "ratio": round(slow / seconds(act), 1)})
+    return rows
+
+
+def main() -> None:
+    """Print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048, 4096, 8192])
+    parser.add_argument("--csv", default="bench_denoise.csv")
+    arguments = parser.parse_args()
+    columns = ("what", "seconds", "megapixels_per_second", "over_bare", "ratio", "gigabytes")
+    jobs = [lambda n=n: speed(n) for n in arguments.sizes]
+    jobs.append(lambda: memory(arguments.sizes[-1]))
+    if BASELINES["bm3d"].available:
+        jobs.append(bm3d)
+    rows = []
+    for job in [*jobs, training_step, *([gpu] if torch.cuda.is_available() else [])]:
+        found = job()
+        for row in found if isinstance(found, list) else [found]:
+            rows.append(dict.fromkeys(columns, "") | row)
+            print(" ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+    write_table(arguments.csv, rows)
+
+
+if __name__ == "__main__":
+    main()
