@@ -8,7 +8,8 @@ from temdenoise.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.noise import NOISES
 from temdenoise.judging.baselines import BASELINES
-from temdenoise.judging.fidelity import Detector, compare_defects
+from temdenoise.judging.detector import Detector
+from temdenoise.judging.fidelity import compare_defects
 from temdenoise.storage import read_images
 
 pytestmark = pytest.mark.acceptance

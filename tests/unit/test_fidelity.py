@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from temdenoise.judging import fidelity
-from temdenoise.judging.fidelity import Detector, calibrate, compare_defects, compare_features
+from temdenoise.judging.detector import Detector, calibrate
+from temdenoise.judging.fidelity import compare_defects, compare_features
 
 SPACING = 12.3  # pixels
 SIZE = 256

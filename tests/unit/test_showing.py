@@ -9,7 +9,7 @@ from ase import Atoms
 from temdenoise.configuration import checked
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NOISES, corrupt
-from temdenoise.showing import figures, validation
+from temdenoise.showing import figures, supplement, validation
 from temdenoise.showing.comparison import NETWORKS, compared
 from temdenoise.showing.report import FIDELITY, cross_table, fidelity_table, report, summary
 from temdenoise.showing.style import journal
@@ -99,7 +99,7 @@ def test_figures_2_and_4_show_specialists_only(quality, images):
 
 def test_figure_s2_outlines_the_pores_where_patches_meet(images):
     with journal():
-        figure, rows = figures.figure_s2(c_noise=0.2, patch=64, **images)
+        figure, rows = supplement.figure_s2(c_noise=0.2, patch=64, **images)
         figure.canvas.draw()
     assert len(rows) == len(NOISES) * len(NETWORKS)
     assert {r["rms_error_in_panel"] for r in rows} == {0}
@@ -114,7 +114,7 @@ def test_figure_s3_frames_the_largest_error(lattice):
     about = {"frames": [frame | {"ms_ssim": 0.5}]}
     worst = {noise: Images(stack, (0.2, 0.2), "1", "", about) for noise in NOISES}
     with journal():
-        figure, rows = figures.figure_s3(worst=worst)
+        figure, rows = supplement.figure_s3(worst=worst)
         figure.canvas.draw()
     assert [r["noise"] for r in rows] == list(NOISES)
     assert all(r["x_px"] <= 100 and r["x_px"] + r["side_px"] >= 120 for r in rows)
@@ -170,7 +170,7 @@ def test_figure_s1_marks_the_joints(lattice):
         for split, r, a in (("train", 0.5, 0), ("val", 0.25, 1))
     }
     with journal():
-        figure, rows = figures.figure_s1(worst=worst)
+        figure, rows = supplement.figure_s1(worst=worst)
         figure.canvas.draw()
     assert rows == [
         {"split": "train", "worst_joint_ratio": 0.5, "crossed_along": "x"},

@@ -28,6 +28,7 @@ FORBIDDEN = {
     "learning.inference": "ase gpaw matplotlib pytorch_lightning",
     "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
     "showing.figures": "gpaw torch",
+    "showing.supplement": "ase gpaw torch",
     "showing.report": "ase gpaw scipy torch",
     # used where Snakemake itself runs
     "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",

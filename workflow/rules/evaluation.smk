@@ -25,7 +25,7 @@ rule calibrate_detector:
     conda:
         "../../envs/torch.yaml"
     params:
-        code=code_digest("judging.fidelity", "groundtruth.mosaics", "storage"),
+        code=code_digest("judging.detector", "groundtruth.mosaics", "storage"),
     message:
         "Calibrating the detector of pores and defects"
     script:

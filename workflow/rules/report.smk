@@ -41,7 +41,7 @@ rule plot_figure:
         c_noise=config["report"]["c_noise"],
         patch=config["training"]["patch"],
         fade_width=config["structures"]["fade_width"],
-        code=code_digest("showing.figures", "storage"),
+        code=code_digest("showing.figures", "showing.supplement", "storage"),
     message:
         "Plotting figure {wildcards.figure}"
     script:

@@ -7,7 +7,7 @@ from temdenoise.files import read_json, read_table, write_json
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
-from temdenoise.judging.fidelity import calibrate
+from temdenoise.judging.detector import calibrate
 
 with job(snakemake) as say:
     given = snakemake.input

@@ -10,7 +10,7 @@ from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
 from temdenoise.judging import fidelity
 from temdenoise.judging.baselines import BASELINES, tune
-from temdenoise.judging.fidelity import Detector, Features
+from temdenoise.judging.detector import Detector, Features
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.learning.inference import Denoiser
 from temdenoise.seeding import generator
