@@ -218,15 +218,20 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    """Frames of every noise within a range of C."""
+    """Frames of every noise within a range of C, or as many of them, evenly spread."""
+
+    MOST = 16
+    """A universal model has 80 in a default run, and would validate as long as it trains."""
 
     def __init__(self, images: Mapping[str, DataSet], c_noise: tuple[float, float]):
-        self.pairs = [
+        pairs = [
             (data, frame)
             for data in images.values()
             for frame in data.frames
             if c_noise[0] <= frame.c_noise <= c_noise[1]
         ]
+        chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), self.MOST)).round().astype(int)
+        self.pairs = [pairs[number] for number in chosen]
 
     def __len__(self) -> int:
         return len(self.pairs)
