@@ -270,7 +270,9 @@ class Tally:
         shape = denoised.shape
         found = self.detector.features(denoised)
         self.images += 1
-        self.features.append(fidelity.compare_features(found, truth.features, self.detector, shape))
+        self.features.append(
+            fidelity.compare_features(found, truth.features, truth.sites, self.detector, shape)
+        )
         self.defects.append(
             fidelity.compare_defects(
                 self.detector.defects(denoised), truth.sites, self.detector, shape
@@ -297,7 +299,8 @@ class Tally:
         Returns
         -------
         dict
-            pore_centre_rmse_pm, roundness_bias, roundness_rmse (of pores that are found),
+            pore_centre_rmse_pm, roundness_bias, roundness_rmse (of pores that are found
+            and not beside a defect),
             pore_f1, defect_precision, defect_recall, defect_f1, n_defects, seam_ratio,
             tiled_minus_whole_max, invented_per_nm2, coverage_68, n_images.
         """

@@ -38,23 +38,42 @@ def match(found: np.ndarray, true: np.ndarray, *, distance: float) -> tuple[np.n
 
 
 def compare_features(
-    found: Features, true: Features, detector: Detector, shape: Sequence[int]
+    found: Features,
+    true: Features,
+    sites: Sequence[Mapping[str, Any]],
+    detector: Detector,
+    shape: Sequence[int],
 ) -> dict[str, np.ndarray | int]:
     """Compare the features of a denoised image with those of the clean one.
+
+    Parameters
+    ----------
+    found, true
+        Features of the two images.
+    sites
+        Known defects. Within 1.2 spacings of one, features are counted but not measured:
+        a hole with three lobes has no centre and no roundness, and has a score of its own.
+    detector, shape
+        What found them, and the images' shape.
 
     Returns
     -------
     dict
-        ``squared_distance`` [pixels²] and ``roundness_error`` of each pair; the numbers
-        ``true``, ``found`` and ``paired`` of features off the border.
+        ``squared_distance`` [pixels²] and ``roundness_error`` of each pair that is measured;
+        the numbers ``true``, ``found`` and ``paired`` of features off the border.
     """
     paired, partner = match(found.centres, true.centres, distance=detector.spacing / 2)
     alone = np.delete(found.centres, paired, axis=0)
     inner = detector.inside(true.centres, shape)
     paired, partner = paired[inner[partner]], partner[inner[partner]]
+    whole = np.ones(len(partner), bool)
+    if len(sites):
+        places = cKDTree([(site["x"], site["y"]) for site in sites])
+        whole = places.query(true.centres[partner])[0] > 1.2 * detector.spacing
+    apart = found.centres[paired[whole]] - true.centres[partner[whole]]
     return {
-        "squared_distance": ((found.centres[paired] - true.centres[partner]) ** 2).sum(axis=1),
-        "roundness_error": found.roundness[paired] - true.roundness[partner],
+        "squared_distance": (apart**2).sum(axis=1),
+        "roundness_error": found.roundness[paired[whole]] - true.roundness[partner[whole]],
         "true": int(inner.sum()),
         # one with a partner counts where that lies, one without where it lies itself
         "found": len(paired) + int(detector.inside(alone, shape).sum()),
