@@ -1,4 +1,5 @@
 import inspect
+import re
 from copy import deepcopy
 
 import pytest
@@ -61,6 +62,27 @@ WRONG = [
     ("report.c_noise", [0.33], r"`report\.c_noise` holds 0\.33: expected values of"),
     ("validation.structure", "train-0008", r"validation\.structure` = 'train-0008': .*below 8"),
     ("validation.structure", "first", r"validation\.structure` = 'first': .*train-0000"),
+    ("structures.vacuum", 1, r"`structures\.vacuum` = 1: expected at least 3 .*Å"),
+    ("structures.families.adatoms.site", "side", r"adatoms\.site` = 'side': .*bridge, top, hollow"),
+    ("structures.families.adatoms.element", "any", r"adatoms\.element` = 'any': .*chemical symbol"),
+    ("structures.families.substitution.replace", {"C": []}, r"replace\.C` = \[\]: .*at least 1"),
+    ("structures.families.substitution.replace", {"C": ["n"]}, r"replace\.C\.0` = 'n': .*symbol"),
+    ("structures.families.stone_wales.count", [1], r"stone_wales\.count` = \[1\]: .*at least 2"),
+    ("dft.xc", "B3LYP", r"`dft\.xc` = 'B3LYP': expected one of PBE, LDA"),
+    ("dft.kpt_density", 0, r"`dft\.kpt_density` = 0: expected more than 0"),
+    ("dft.spin", "yes", r"`dft\.spin` = 'yes': expected boolean"),
+    ("dft.max_iterations", 2.5, r"`dft\.max_iterations` = 2\.5: expected integer"),
+    ("dft.density_convergence", "1e-6", r"density_convergence` = '1e-6': expected number"),
+    ("dft.ground_truth", None, r"`dft\.ground_truth` = None: expected one of dft, superposition"),
+    ("maps.resolution", -1, r"`maps\.resolution` = -1: expected at least 0"),
+    ("mosaics.sampling", 2, r"`mosaics\.sampling` = 2: expected at most 1 .*Å"),
+    ("mosaics.count", 24, r"`mosaics\.count` = 24: expected object .*each split"),
+    ("datasets.background_correlation", float("inf"), r"background_correlation` holds inf"),
+    ("training.levels", 7, r"`training\.levels` = 7: expected at most 6"),
+    ("training.average", 1, r"`training\.average` = 1: expected less than 1"),
+    ("training.batch", 0, r"`training\.batch` = 0: expected at least 1"),
+    ("validation.cutoff", 100, r"`validation\.cutoff` = 100: expected at least 200 .*eV"),
+    ("threads", 4, r"`threads` = 4: there is no such key"),
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
 ]
@@ -88,7 +110,7 @@ def with_key(key, value):
     *parents, last = key.split(".")
     section = config
     for name in parents:
-        section = section[name]
+        section = section.setdefault(name, {})
     section[last] = value
     return config
 
@@ -97,6 +119,41 @@ def with_key(key, value):
 def test_wrong_values_are_named_with_a_remedy(key, value, message):
     with pytest.raises(ConfigurationError, match=message):
         checked(with_key(key, value))
+
+
+def leaves(schema, path=()):
+    for name, sub in schema["properties"].items():
+        if "properties" in sub:
+            yield from leaves(sub, (*path, name))
+        else:
+            yield ".".join((*path, name))
+
+
+@pytest.mark.parametrize("key", [*leaves(load_schema())])
+def test_every_key_refuses_nonsense_by_name(key):
+    with pytest.raises(ConfigurationError, match=rf"`{re.escape(key)}(\.0)?` = .*: expected"):
+        checked(with_key(key, [[None]]))
+
+
+REPEATED = [
+    ("training: {steps: 6}\ntraining: {width: 8}\n", r"`training` stands twice.*lines 1 and 2"),
+    ("dft:\n  xc: PBE\n  spin: true\n  xc: LDA\n", r"`dft\.xc` stands twice.*lines 2 and 4"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REPEATED)
+def test_a_key_that_stands_twice_is_named(tmp_path, text, message):
+    """YAML takes the last one without a word."""
+    file = tmp_path / "overlay.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=rf"(?s)overlay\.yaml: {message}"):
+        checked({}, files=[file])
+
+
+def test_anchors_and_merges_are_no_repetitions(tmp_path):
+    file = tmp_path / "overlay.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {x: 1}\n")
+    assert checked({}, files=[file, ROOT / "config/config.yaml"]) == checked({})
 
 
 def test_all_problems_are_told_at_once():

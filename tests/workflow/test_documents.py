@@ -9,6 +9,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "config/README.md",
+    "docs/cluster.md",
     "docs/ground-truth.md",
     "results/README.md",
 ]

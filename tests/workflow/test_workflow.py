@@ -35,6 +35,7 @@ def expected(config, noises=tuple(NOISES)):
         "calibrate_detector": 1,
         "collect_tables": 2,
         "draw_workflow": 1,
+        "record_provenance": 1,
         "plot_figure": 7,
         "report_ms_ssim": 1,
         "all": 1,
@@ -105,6 +106,15 @@ def test_wrong_configuration_stops_before_any_job(tmp_path, wrong, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_section_that_stands_twice_stops_before_any_job(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("training: {steps: 6}\ntraining: {width: 8}\n")
+    done = snakemake(tmp_path, "--configfile", path)
+    assert done.returncode != 0
+    assert "wrong.yaml: `training` stands twice (lines 1 and 2)" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_lint(tmp_path):

@@ -1,5 +1,6 @@
 # Helpers only; nothing here needs more than Snakemake's own environment.
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from temdenoise.errors import ConfigurationError
 from temdenoise.provenance import code_digest, module_constant, module_digest
 
 try:
-    config = checked(config)
+    config = checked(
+        config, files=[f for f in workflow.configfiles if Path(f).is_file()]
+    )
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
@@ -115,6 +118,18 @@ def training_data(wildcards):
 def file_digest(path):
     """Digest of a file that is no Python module, named relative to the rules."""
     return hashlib.sha256((RULES / path).read_bytes()).hexdigest()[:16]
+
+
+def text_digest(text):
+    """Digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def whole_code():
+    """Digest of the whole package, for the record; rules take that of what they use."""
+    package = RULES.parent / "scripts/temdenoise"
+    paths = sorted(path.relative_to(package) for path in package.rglob("*.py"))
+    return code_digest(*(".".join(path.with_suffix("").parts) for path in paths))
 
 
 def templates(*names):

@@ -1,7 +1,41 @@
 # Needs: results/evaluation/, results/datasets/{noise}/test/, maps and structures
-# Makes: results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
+# Makes: results/provenance.json           (versions, machines, seed, commit, digests)
+#        results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
 #        results/figures/figure_{figure}.* (PDF, PNG, and CSV with the numbers shown)
 #        results/report.html               (everything in one page)
+
+
+rule record_provenance:
+    input:
+        tables=["results/structures/structures.csv"]
+        + expand("results/evaluation/{table}.csv", table=["quality", "fidelity"]),
+        models=expand("results/models/{model}/model.pt", model=MODELS),
+        datasets=expand(
+            "results/datasets/{noise}/{split}/{file}",
+            noise=NOISES,
+            split=SPLITS,
+            file=["clean.tif", "noisy.tif", "manifest.json"],
+        ),
+        images=expand("results/mosaics/{split}/images.tif", split=SPLITS),
+        maps=[path for split in SPLITS for path in maps_of(split)],
+        densities=[f"results/dft/{s}/density.tif" for s in all_structures()],
+    output:
+        record="results/provenance.json",
+    log:
+        "results/logs/record_provenance.log",
+    benchmark:
+        "results/benchmarks/record_provenance.tsv"
+    conda:
+        "../../envs/driver.yaml"
+    params:
+        seed=config["seed"],
+        configuration=text_digest(json.dumps(config, sort_keys=True)),
+        recipes={m: recipe(m) for m in ("groundtruth.dft", "learning.training")},
+        code=whole_code(),
+    message:
+        "Recording where the results come from"
+    script:
+        "../scripts/record_provenance.py"
 
 
 rule draw_workflow:
@@ -15,7 +49,7 @@ rule draw_workflow:
         "../../envs/driver.yaml"
     params:
         config=config,
-        snakefile=str(workflow.main_snakefile),
+        snakefile=str((RULES / "../../Snakefile").resolve()),
         code=code_digest("showing.workflow_graph"),
     message:
         "Asking Snakemake for the graph of the workflow"
@@ -56,6 +90,7 @@ rule report_ms_ssim:
         structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
+        provenance="results/provenance.json",
     output:
         page="results/report.html",
     log:

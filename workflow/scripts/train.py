@@ -42,6 +42,7 @@ with job(snakemake) as say:
         **params.model["options"],
         seed=params.seed,
         threads=snakemake.threads,
+        gpus=snakemake.resources.get("gpu"),
         work=folder / f"work-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
         progress=say.terminal,
     )

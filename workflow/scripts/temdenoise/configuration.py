@@ -6,7 +6,7 @@ Used by the Snakefile, so it needs nothing beyond what Snakemake itself installs
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,15 @@ def load_schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
-def checked(config: dict[str, Any]) -> dict[str, Any]:
+def checked(config: dict[str, Any], *, files: Iterable[str | Path] = ()) -> dict[str, Any]:
     """Fill in defaults and refuse what the workflow cannot run with.
 
     Parameters
     ----------
     config
         The configuration as read; not changed.
+    files
+        What it was read from; a key must not stand in one of them twice.
 
     Returns
     -------
@@ -46,7 +48,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     """
     schema = load_schema()
     config = deepcopy(config)
-    problems = [*_not_finite(config)]
+    problems = [problem for file in files for problem in _repeated(Path(file))]
+    problems += _not_finite(config)
     _fill_defaults(config, schema)
     problems += [_describe(e) for e in Draft202012Validator(schema).iter_errors(config)]
     if not problems:
@@ -152,6 +155,28 @@ def _fill_defaults(config: Any, schema: dict[str, Any]) -> None:
             config.setdefault(key, deepcopy(sub["default"]))
         if key in config:
             _fill_defaults(config[key], sub)
+
+
+def _repeated(file: Path) -> Iterator[str]:
+    """Find keys that stand twice: YAML takes the last of them without a word."""
+
+    def walk(node: yaml.Node, key: str = "") -> Iterator[str]:
+        if isinstance(node, yaml.MappingNode):
+            seen: dict[str, int] = {}
+            for name, value in node.value:
+                inside = f"{key}.{name.value}".lstrip(".")
+                line = name.start_mark.line + 1
+                if inside in seen:
+                    yield (
+                        f"{file}: `{inside}` stands twice (lines {seen[inside]} and {line}), of "
+                        "which only the last would count; put both into one"
+                    )
+                seen[inside] = line
+                yield from walk(value, inside)
+
+    tree = yaml.compose(file.read_text(encoding="utf-8"))
+    if tree is not None:
+        yield from walk(tree)
 
 
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: JSON and tidy CSV.
+"""Files that appear whole or not at all: JSON and tidy CSV; archives that are whole.
 
 A file is written under a temporary name that contains the process id, and
 renamed when complete. Needs the standard library only.
@@ -7,6 +7,8 @@ renamed when complete. Needs the standard library only.
 import csv
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,3 +107,12 @@ def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
 
     with Path(path).open(newline="", encoding="utf-8") as file:
         return [{k: parse(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def intact_archive(path: str | os.PathLike) -> bool:
+    """Tell whether a zip archive, which is what PyTorch writes, fits its own checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError):
+        return False
