@@ -1,7 +1,7 @@
 # Needs: results/evaluation/, results/datasets/{noise}/test/, maps and structures
 # Makes: results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
 #        results/figures/figure_{figure}.* (PDF, PNG, and CSV with the numbers shown)
-#        results/report.html               (everything in one page)
+#        results/report.html               (everything in one page, with results/benchmarks)
 
 
 rule draw_workflow:
@@ -50,10 +50,14 @@ rule plot_figure:
 
 rule report_ms_ssim:
     input:
+        unpack(test_images),
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
+        worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        summaries=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
+        maps=[f"results/maps/{s}.tif" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
     output:
@@ -66,8 +70,15 @@ rule report_ms_ssim:
         "../../envs/report.yaml"
     params:
         config=config,
-        code=code_digest("showing.report"),
-        templates=[file_digest(path) for path in templates("page", "report")],
+        # no input: a measurement that is missing is no reason to compute anything again
+        benchmarks="results/benchmarks",
+        code=code_digest("showing.report", "showing.pictures"),
+        templates=[
+            file_digest(path)
+            for path in templates(
+                "page.html.j2", "report.html.j2", "report.css", "report.js"
+            )
+        ],
     message:
         "Composing the report"
     script:
