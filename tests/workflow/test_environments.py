@@ -29,7 +29,9 @@ FORBIDDEN = {
     "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
     "showing.figures": "gpaw torch",
     "showing.supplement": "ase gpaw torch",
+    "showing.pictures": "gpaw torch",
     "showing.report": "ase gpaw scipy torch",
+    "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
     "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
     "provenance": "numpy ase gpaw scipy torch matplotlib tifffile yaml",

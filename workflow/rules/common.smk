@@ -133,8 +133,23 @@ def whole_code():
 
 
 def templates(*names):
-    """Templates of pages, named relative to the rules."""
-    return [f"../scripts/temdenoise/showing/{name}.html.j2" for name in names]
+    """Templates, style and script of pages, named relative to the rules."""
+    return [f"../scripts/temdenoise/showing/{name}" for name in names]
+
+
+def test_images(wildcards):
+    """The test split of every noise, and what each network makes of its first image."""
+    images = {
+        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
+        for noise in NOISES
+        for file in ("clean.tif", "noisy.tif", "manifest.json")
+    }
+    predictions = {
+        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
+        for noise in NOISES
+        for method in ("cnn", "universal", "paper_like")
+    }
+    return images | predictions
 
 
 def figure_inputs(wildcards):
@@ -145,23 +160,15 @@ def figure_inputs(wildcards):
         return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
     if wildcards.figure == "S3":
         return {f"worst_{n}": f"results/evaluation/{n}/worst.tif" for n in NOISES}
-    images = {
-        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
-        for noise in NOISES
-        for file in ("clean.tif", "noisy.tif", "manifest.json")
-    }
+    images = test_images(wildcards)
     if wildcards.figure == "1":
         shown = structures("train")[:3]
-        return images | {
+        clean_and_noisy = {k: v for k, v in images.items() if "/datasets/" in v}
+        return clean_and_noisy | {
             "atoms": [f"results/structures/{s}.extxyz" for s in shown],
             "maps": [f"results/maps/{s}.tif" for s in shown],
             "joined": "results/mosaics/train/joined.tif",
             "shifted": "results/mosaics/train/images.tif",
             "joints": "results/mosaics/train/joints.json",
         }
-    predictions = {
-        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
-        for noise in NOISES
-        for method in ("cnn", "universal", "paper_like")
-    }
-    return images | predictions | {"quality": "results/evaluation/quality.csv"}
+    return images | {"quality": "results/evaluation/quality.csv"}

@@ -2,7 +2,7 @@
 # Makes: results/provenance.json           (versions, machines, seed, commit, digests)
 #        results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
 #        results/figures/figure_{figure}.* (PDF, PNG, and CSV with the numbers shown)
-#        results/report.html               (everything in one page)
+#        results/report.html               (everything in one page, with results/benchmarks)
 
 
 rule record_provenance:
@@ -84,10 +84,14 @@ rule plot_figure:
 
 rule report_ms_ssim:
     input:
+        unpack(test_images),
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
+        worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        summaries=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
+        maps=[f"results/maps/{s}.tif" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
         provenance="results/provenance.json",
@@ -101,8 +105,15 @@ rule report_ms_ssim:
         "../../envs/report.yaml"
     params:
         config=config,
-        code=code_digest("showing.report"),
-        templates=[file_digest(path) for path in templates("page", "report")],
+        # no input: a measurement that is missing is no reason to compute anything again
+        benchmarks="results/benchmarks",
+        code=code_digest("showing.report", "showing.pictures"),
+        templates=[
+            file_digest(path)
+            for path in templates(
+                "page.html.j2", "report.html.j2", "report.css", "report.js"
+            )
+        ],
     message:
         "Composing the report"
     script:

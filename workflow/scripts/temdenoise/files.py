@@ -85,8 +85,8 @@ def write_table(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> N
             writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
-def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """Read a CSV; cells that look like numbers become numbers.
+def read_table(path: str | os.PathLike, *, delimiter: str = ",") -> list[dict[str, Any]]:
+    """Read a CSV (or a table with another delimiter); cells that look like numbers become numbers.
 
     Examples
     --------
@@ -106,7 +106,31 @@ def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
         return cell
 
     with Path(path).open(newline="", encoding="utf-8") as file:
-        return [{k: parse(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [
+            {k: parse(v) for k, v in row.items()}
+            for row in csv.DictReader(file, delimiter=delimiter)
+        ]
+
+
+def read_benchmarks(folder: str | os.PathLike) -> dict[str, list[dict[str, Any]]]:
+    """Read all that Snakemake measured, by rule.
+
+    Parameters
+    ----------
+    folder
+        Holds ``{rule}.tsv`` and ``{rule}/.../*.tsv``; a folder that does not exist
+        holds nothing.
+
+    Returns
+    -------
+    dict
+        Rows of all files of each rule: ``s``, ``max_rss``, ``cpu_time`` and others.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        found.setdefault(rule, []).extend(read_table(path, delimiter="\t"))
+    return found
 
 
 def intact_archive(path: str | os.PathLike) -> bool:

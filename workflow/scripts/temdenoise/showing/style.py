@@ -32,6 +32,21 @@ LABELS = {
     "cnn": "CNN of this noise",
     "universal": "Universal CNN",
 }
+CLASSICAL = "#56B4E9"
+"""Each single classical method, told apart by its marker and dashes."""
+
+
+def method_label(method: str) -> str:
+    """Name a method for readers.
+
+    Examples
+    --------
+    >>> method_label("cnn"), method_label("gaussian_blur")
+    ('CNN of this noise', 'Gaussian blur')
+    """
+    return LABELS.get(method, method.replace("_", " ").capitalize())
+
+
 MARKERS = {"raw": "s", "best_classical": "^", "paper_like": "v", "cnn": "o", "universal": "D"}
 """What the charts compare, in order."""
 
