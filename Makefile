@@ -15,13 +15,15 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run validate test test-slow acceptance bench-dft bench-denoise ablation lint format config-reference clean
+.PHONY: help run imaging validate test test-slow acceptance bench-dft bench-denoise bench-imaging ablation lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 	$(BIN)/python workflow/drive.py $(ARGS)
+
+imaging: $(VENV)/.imaging  ## install what forms ADF and HRTEM images (abTEM; for config/adf.yaml)
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
@@ -40,6 +42,9 @@ bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of ato
 
 bench-denoise: $(VENV)/.run  ## time denoising and training against their bare passes, and memory
 	$(BIN)/python -W ignore tests/benchmarks/bench_denoise.py $(ARGS)
+
+bench-imaging: $(VENV)/.imaging  ## cost and accuracy of ADF and HRTEM images
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/bench_imaging.py
 
 ablation: $(VENV)/.run  ## change one choice of the training at a time (after `make run`; half an hour)
 	$(BIN)/python -W ignore tests/benchmarks/ablation.py $(ARGS)
@@ -75,6 +80,10 @@ $(VENV)/.run: $(VENV)/bin/python $(PINS)
 	$(INSTALL) $(RUN_GROUPS:%=--group %)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.imaging: $(VENV)/.run
+	$(INSTALL) --group imaging
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.imaging
 	$(INSTALL) --group test
 	@touch $@

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from temdenoise.files import read_json, read_table
 from temdenoise.images.datasets import Frame, noisy_frames
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
 from temdenoise.learning.inference import load
 from temdenoise.storage import read_images

@@ -53,7 +53,7 @@ rule report_ms_ssim:
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        structures=dft_summaries(),
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
     output:
