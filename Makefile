@@ -15,7 +15,7 @@ RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run run-slurm validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-workflow ablation lint format config-reference clean
+.PHONY: help run run-slurm validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-workflow ablation lint format config-reference clean imaging bench-imaging
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,8 @@ run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 
 run-slurm: $(VENV)/.slurm  ## run it on a cluster with Slurm (profiles/slurm; docs/cluster.md)
 	$(BIN)/python workflow/drive.py --workflow-profile profiles/slurm $(ARGS)
+
+imaging: $(VENV)/.imaging  ## install what forms ADF and HRTEM images (abTEM; for config/adf.yaml)
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
@@ -54,6 +56,9 @@ bench-denoise: $(VENV)/.run  ## time denoising and training against their bare p
 
 bench-workflow: $(VENV)/.run  ## time a dry run of 10,000 structures, and the overhead per job
 	$(BIN)/python tests/benchmarks/bench_workflow.py $(ARGS)
+
+bench-imaging: $(VENV)/.imaging  ## cost and accuracy of ADF and HRTEM images
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/bench_imaging.py
 
 ablation: $(VENV)/.run  ## change one choice of the training at a time (after `make run`; half an hour)
 	$(BIN)/python -W ignore tests/benchmarks/ablation.py $(ARGS)
@@ -93,6 +98,10 @@ $(VENV)/.slurm: $(VENV)/.run
 	$(INSTALL) --group slurm
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.imaging: $(VENV)/.run
+	$(INSTALL) --group imaging
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.imaging
 	$(INSTALL) --group test
 	@touch $@

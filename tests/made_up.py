@@ -7,7 +7,8 @@ from ase import Atoms
 from matplotlib.figure import Figure
 from temdenoise.configuration import checked, models_of
 from temdenoise.images.datasets import DataSet
-from temdenoise.images.noise import NOISES, corrupt
+from temdenoise.images.noise import PAPER_NOISES as NOISES
+from temdenoise.images.noise import corrupt
 from temdenoise.showing import pictures
 from temdenoise.showing.captions import CAPTIONS
 from temdenoise.showing.comparison import NETWORKS

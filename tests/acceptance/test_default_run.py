@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 from temdenoise.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import compare_defects

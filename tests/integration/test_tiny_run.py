@@ -13,7 +13,7 @@ import torch
 from conftest import DRIVE, drive
 from temdenoise.files import read_json, read_table
 from temdenoise.images.datasets import Frame, noisy_frames
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
 from temdenoise.learning.inference import load
 from temdenoise.storage import read_images

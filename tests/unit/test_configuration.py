@@ -5,10 +5,11 @@ from copy import deepcopy
 import pytest
 import yaml
 from conftest import ROOT
-from temdenoise.configuration import checked, load_schema, reference_table
+from temdenoise.configuration import cell_of, checked, load_schema, reference_table
 from temdenoise.errors import ConfigurationError
-from temdenoise.groundtruth.crystals import BUILT_IN
+from temdenoise.groundtruth.crystals import BUILT_IN, crystal
 from temdenoise.groundtruth.families import FAMILIES
+from temdenoise.optics import PARAMETERS, PRESETS, microscope_of
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
@@ -83,6 +84,18 @@ WRONG = [
     ("training.batch", 0, r"`training\.batch` = 0: expected at least 1"),
     ("validation.cutoff", 100, r"`validation\.cutoff` = 100: expected at least 200 .*eV"),
     ("threads", 4, r"`threads` = 4: there is no such key"),
+    ("image.mode", "haadf", r"`image\.mode` = 'haadf': expected one of density, adf, hrtem"),
+    (
+        "microscope.energy",
+        -60,
+        r"`microscope\.energy` = -60: expected at least 10.*microscopes run",
+    ),
+    ("microscope.aperture", 0, r"`microscope\.aperture` = 0: expected more than 0"),
+    (
+        "microscope.preset",
+        "nion",
+        r"`microscope\.preset` = 'nion': expected one of adf_60kv_medium",
+    ),
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
 ]
@@ -154,6 +167,46 @@ def test_anchors_and_merges_are_no_repetitions(tmp_path):
     file = tmp_path / "overlay.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {x: 1}\n")
     assert checked({}, files=[file, ROOT / "config/config.yaml"]) == checked({})
+
+
+@pytest.mark.parametrize(
+    ("mode", "microscope", "message"),
+    [
+        (
+            "adf",
+            {"inner": 250},
+            r"`microscope\.inner` = 250 mrad: expected less than .*outer` = 200",
+        ),
+        ("adf", {"inner": 10}, r"inner` = 10 mrad: expected at least `microscope\.aperture` = 31"),
+        ("adf", {"sampling": 0.2}, r"sampling` = 0\.2 Å: expected at most .* `microscope\.outer`"),
+        ("adf", {"energy": 300}, r"`microscope\.sampling` = 0\.05 Å: expected at most 0\.0328 Å"),
+        ("adf", {"defocus": 500}, r"the probe is .* Å wide; expected at most .* 12\.3 Å.*repeat"),
+        ("adf", {"preset": "hrtem_80kv"}, r"preset` = 'hrtem_80kv': expected one for .*adf_60kv"),
+        ("hrtem", {"cs": 1.0e7}, r"a point of the object spreads over .* at most .* 12\.3 Å"),
+    ],
+)
+def test_microscopes_that_cannot_work_are_refused(mode, microscope, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked({"image": {"mode": mode}, "microscope": microscope})
+    # a microscope that is not used does not matter
+    assert checked({"microscope": microscope})
+
+
+def test_presets_are_those_of_the_schema():
+    keys = load_schema()["properties"]["microscope"]["properties"]
+    assert keys["preset"]["enum"] == [*PRESETS, None]
+    assert set(keys) == {*PARAMETERS, "preset", "sampling"}
+    lens = microscope_of(checked({"image": {"mode": "adf"}, "microscope": {"inner": 70}}))
+    assert lens == PRESETS["adf_60kv_medium"] | {"inner": 70, "sampling": 0.05}
+
+
+def test_lattice_constants_of_the_schema_are_those_of_the_crystals():
+    known = load_schema()["properties"]["structures"]["properties"]["crystal"]
+    for name, build in BUILT_IN.items():
+        own = inspect.signature(build).parameters["lattice_constant"].default
+        assert known["x-lattice-constants"][name] == own
+        sides = cell_of({"crystal": name, "lattice_constant": None, "repeat": [2, 3]})
+        assert crystal(name, repeat=(2, 3)).cell.lengths()[:2] == pytest.approx(sides)
 
 
 def test_all_problems_are_told_at_once():

@@ -6,7 +6,7 @@ import made_up
 import pytest
 from ase import Atoms
 from temdenoise.configuration import checked
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.showing import figures, supplement, validation
 from temdenoise.showing.comparison import NETWORKS, compared
 from temdenoise.showing.style import journal

@@ -11,6 +11,7 @@ DOCUMENTS = [
     "config/README.md",
     "docs/cluster.md",
     "docs/ground-truth.md",
+    "docs/microscope.md",
     "results/README.md",
 ]
 

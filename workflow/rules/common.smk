@@ -12,6 +12,7 @@ sys.path.insert(0, str(RULES.parent / "scripts"))
 
 from temdenoise.configuration import SPLITS, checked, families_of, models_of
 from temdenoise.errors import ConfigurationError
+from temdenoise.optics import microscope_of
 from temdenoise.provenance import code_digest, module_constant, module_digest
 
 try:
@@ -27,6 +28,9 @@ FAMILIES = {
     for split, count in config["structures"]["count"].items()
 }
 MODELS = models_of(config)
+# What the detector looks for. ADF: the bright atoms. HRTEM with Cs < 0 and overfocus: the
+# dark pores, since atoms closer than the point resolution merge into a bright net
+FEATURE_OF = {"density": "pores", "adf": "atoms", "hrtem": "pores"}
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
 # numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints, S2
 # circles and borders of patches, S3 the failures
@@ -87,6 +91,32 @@ def maps_of(split):
 def split_maps(wildcards):
     """Density maps of the split a rule works on."""
     return maps_of(wildcards.split)
+
+
+def dft_options():
+    """Options of the DFT; a potential needs the charge close to the nuclei, too."""
+    images = config["image"]["mode"] != "density"
+    return config["dft"] | ({"density": "valence"} if images else {})
+
+
+def image_inputs(wildcards):
+    """What the image of a structure is formed from: atoms alone, or with their bonding."""
+    atoms = {"atoms": f"results/structures/{wildcards.structure}.extxyz"}
+    if config["image"]["potential"] == "independent":
+        return atoms
+    folder = f"results/dft/{wildcards.structure}"
+    return atoms | {"bonded": f"{folder}/density.tif", "free": f"{folder}/free.tif"}
+
+
+def dft_summaries():
+    """Summaries of the DFT jobs; none where images are formed from independent atoms."""
+    images, potential = (
+        config["image"]["mode"] != "density",
+        config["image"]["potential"],
+    )
+    if images and potential == "independent":
+        return []
+    return [f"results/dft/{s}/summary.json" for s in all_structures()]
 
 
 def recipe(module):

@@ -25,6 +25,7 @@ rule calibrate_detector:
     conda:
         "../../envs/torch.yaml"
     params:
+        feature=FEATURE_OF[config["image"]["mode"]],
         code=code_digest("judging.detector", "groundtruth.mosaics", "storage"),
     message:
         "Calibrating the detector of pores and defects"

@@ -18,7 +18,9 @@ rule record_provenance:
         ),
         images=expand("results/mosaics/{split}/images.tif", split=SPLITS),
         maps=[path for split in SPLITS for path in maps_of(split)],
-        densities=[f"results/dft/{s}/density.tif" for s in all_structures()],
+        densities=[
+            path.replace("summary.json", "density.tif") for path in dft_summaries()
+        ],
     output:
         record="results/provenance.json",
     log:
@@ -89,7 +91,7 @@ rule report_ms_ssim:
         fidelity="results/evaluation/fidelity.csv",
         worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        summaries=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        summaries=dft_summaries(),
         atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
         maps=[f"results/maps/{s}.tif" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),

@@ -33,6 +33,7 @@ with job(snakemake) as say:
             seed=params.seed,
             background_correlation=params.background_correlation,
             clip=params.clip,
+            pedestal=scale.pedestal,
         ),
         shape=(len(listed), *shape[1:]),
         quantity=f"normalised {images.quantity} with {noise} noise",

@@ -28,8 +28,6 @@ with job(snakemake) as say:
         expected_electrons=result.expected_electrons,
     )
     write_json(snakemake.output.summary, result.summary)
-    say(
-        "{energy_ev:.3f} eV after {scf_steps} SCF steps, {scf_seconds:.0f} s".format_map(
-            result.summary
-        )
-    )
+    about = result.summary
+    energy = "free atoms" if about["energy_ev"] is None else f"{about['energy_ev']:.3f} eV"
+    say(f"{energy} after {about['scf_steps']} SCF steps, {about['scf_seconds']:.0f} s")

@@ -39,6 +39,7 @@ with job(snakemake) as say:
         c_noise=(low, high),
         background_correlation=manifests[0]["background_correlation"],
         clip=manifests[0]["clip"],
+        pedestal=manifests[0]["scale"]["offset"] / manifests[0]["scale"]["range"],
         **params.model["options"],
         seed=params.seed,
         threads=snakemake.threads,

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from temdenoise import optics
 from temdenoise.errors import ConfigurationError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -237,11 +238,42 @@ def _unusable_crystal(structures: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def cell_of(structures: dict[str, Any]) -> tuple[float, float] | None:
+    """Sides of a built-in crystal's supercell along x and y [Å]; None for a file's.
+
+    Examples
+    --------
+    >>> cell_of({"crystal": "mos2", "lattice_constant": 3.0, "repeat": [4, 2]})
+    (12.0, 10.392304845413264)
+    """
+    known = load_schema()["properties"]["structures"]["properties"]["crystal"]
+    own = known["x-lattice-constants"].get(structures["crystal"])
+    a = structures["lattice_constant"] or own
+    if own is None or a is None:
+        return None
+    return a * structures["repeat"][0], a * math.sqrt(3) * structures["repeat"][1]
+
+
+def _unusable_microscope(config: dict[str, Any]) -> Iterator[str]:
+    mode, preset = config["image"]["mode"], config["microscope"]["preset"]
+    if mode == "density":
+        return
+    if preset and optics.PRESETS[preset]["mode"] != mode:
+        fitting = [name for name, about in optics.PRESETS.items() if about["mode"] == mode]
+        yield (
+            f"`microscope.preset` = {preset!r}: expected one for `image.mode` = {mode!r}: "
+            f"{', '.join(fitting)}, or null"
+        )
+        return
+    yield from optics.impossible(optics.microscope_of(config), cell_of(config["structures"]))
+
+
 def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     """Check what no single key can tell."""
     structures, datasets = config["structures"], config["datasets"]
     training, mosaics = config["training"], config["mosaics"]
     yield from _unusable_crystal(structures)
+    yield from _unusable_microscope(config)
     families = structures["families"]
     if not any(family["share"] for family in families.values()):
         yield "`structures.families`: every `share` is 0; expected one above 0"

@@ -187,13 +187,15 @@ def calibrate(
     if feature not in FEATURES:
         raise ValueError(f"feature = {feature!r}: expected one of {', '.join(FEATURES)}")
     images = [checked_image(image) for image in images]
-    spacing = float(np.median([_spacing(FEATURES[feature] * image) for image in images]))
+    # a heavy atom outshines the lattice many times over, so it must not set the scale
+    top = 0.9 if feature == "atoms" else 1.0
+    spacing = float(np.median([_spacing(FEATURES[feature] * image, top=top) for image in images]))
     answers = []
     for image in images:
         answer = _blobs(FEATURES[feature] * image, spacing)
         peaks = _peaks(answer, spacing / 2, 0.0)
         found = answer[tuple(peaks.T)]
-        answers.append(found[found > found.max() / 4])
+        answers.append(found[found > np.quantile(found, top) / 4])
     detector = Detector(feature, sampling, spacing, float(np.median(np.concatenate(answers))) / 2)
     if sites is None:
         return detector
@@ -311,8 +313,10 @@ def _peaks(answer: np.ndarray, distance: float, threshold: float) -> np.ndarray:
     return peaks[kept]
 
 
-def _spacing(bright: np.ndarray) -> float:
+def _spacing(bright: np.ndarray, *, top: float = 1.0) -> float:
     """Distance between neighbouring features of a clean image [pixels].
+
+    A feature answers with at least a third of the quantile `top` of all answers.
 
     The blob filter needs the distance it is to find: begin small, so that
     nothing is merged, and let the two agree.
@@ -324,7 +328,7 @@ def _spacing(bright: np.ndarray) -> float:
         if len(peaks) < 3:
             break
         values = answer[tuple(peaks.T)]
-        peaks = peaks[values > values.max() / 3]
+        peaks = peaks[values > np.quantile(values, top) / 3]
         if len(peaks) < 3:
             break
         found = float(np.median(cKDTree(peaks).query(peaks, k=2)[0][:, 1]))

@@ -223,6 +223,7 @@ def _nothing(data: DataSet, noise: str, c_noise: float, seed: int) -> list[np.nd
     """Noise on empty space, and on a flat image of the mean brightness."""
     shape = data.clean.shape[1:]
     levels = (min(float(data.clean.min()), 0.0), float(np.mean(data.clean)))
+    scale = data.manifest.get("scale", {"offset": 0.0, "range": 1.0})
     return [
         corrupt(
             np.full(shape, level),
@@ -230,6 +231,7 @@ def _nothing(data: DataSet, noise: str, c_noise: float, seed: int) -> list[np.nd
             c_noise=c_noise,
             rng=generator(seed, "nothing", noise, number, repr(c_noise)),
             background_correlation=data.manifest.get("background_correlation", 0.25),
+            pedestal=scale["offset"] / scale["range"],
         )
         for number, level in enumerate(levels)
     ]

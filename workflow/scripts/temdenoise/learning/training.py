@@ -43,7 +43,7 @@ class Batches(Dataset):
         The training split by noise. Each patch draws one of the noises.
     name
         Of the model; with the seed it names the random streams.
-    c_noise, background_correlation, clip
+    c_noise, background_correlation, clip, pedestal
         Noise to train on, see `images.noise.corrupt`; C is drawn uniformly from
         the range `c_noise`.
     noise_source
@@ -78,10 +78,15 @@ class Batches(Dataset):
         patch: int,
         batch: int,
         seed: int,
+        pedestal: float = 0.0,
     ):
         self.images, self.noises, self.name = images, list(images), name
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
-        self.options = {"background_correlation": background_correlation, "clip": clip}
+        self.options = {
+            "background_correlation": background_correlation,
+            "clip": clip,
+            "pedestal": pedestal,
+        }
         self.featureless, self.turned = featureless, turned
         self.patch, self.batch, self.seed = patch, batch, seed
         # the same images for every noise; their darkest value stands for empty space
@@ -296,6 +301,7 @@ def train(
     threads: int,
     gpus: int | None = None,
     work: Path,
+    pedestal: float = 0.0,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
@@ -308,6 +314,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
+    pedestal
         See `Batches`.
     width, levels
         See `networks.UNet`.
@@ -365,6 +372,7 @@ def train(
         patch=patch,
         batch=batch,
         seed=seed,
+        pedestal=pedestal,
     )
     loaders = (
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),

@@ -84,9 +84,12 @@ def figure_1(
         )
         note("a", name, "n_atoms", len(atoms[name]))
         note("a", name, "defects", atoms[name].info["defects"])
-        note("a", name, "electrons_in_map", image.metadata["electrons"])
+        if "electrons" in image.metadata:
+            note("a", name, "electrons_in_map", image.metadata["electrons"])
     # beside both rows, so that atoms and maps stand in one column
-    figure.colorbar(drawn, ax=figure.axes, label="Projected density (e/Å²)", aspect=25)
+    unit = next(iter(maps.values())).unit
+    label = "Projected density (e/Å²)" if unit == "e/angstrom^2" else f"Intensity ({unit})"
+    figure.colorbar(drawn, ax=figure.axes, label=label, aspect=25)
 
     middle = grid[1].subgridspec(1, 2)
     for column, (title, image) in enumerate(

@@ -104,31 +104,36 @@ def atoms_svg(atoms: Atoms, *, fade_width: float) -> str:
 def structure_cards(
     atoms: Mapping[str, Atoms], maps: Mapping[str, Images], *, fade_width: float
 ) -> list[dict[str, Any]]:
-    """Draw the atoms and the projected density of structures, all maps on one scale.
+    """Draw the atoms and the maps of structures, all maps on one scale.
 
     Parameters
     ----------
     atoms, maps
-        Structures and their maps [e/Å²], by name.
+        Structures and their maps (projected density [e/Å²] or image), by name.
     fade_width
         Rim over which displacements fade [Å].
 
     Returns
     -------
     list of dict
-        name, atoms (SVG), map (data URI), low and high (of the scale [e/Å²]), electrons,
-        width and height [Å], family, defects.
+        name, formula, n_atoms, atoms (SVG), map (data URI), quantity, unit, low and high (of
+        the scale), electrons (None if the map is no density), width and height [Å], family,
+        defects.
     """
     low = min(float(image.data.min()) for image in maps.values())
     high = max(float(image.data.max()) for image in maps.values())
     return [
         {
             "name": name,
+            "formula": atoms[name].get_chemical_formula(),
+            "n_atoms": len(atoms[name]),
+            "quantity": maps[name].quantity or "map",
+            "unit": maps[name].unit.replace("angstrom^2", "Å²"),
             "atoms": atoms_svg(atoms[name], fade_width=fade_width),
             "map": data_uri(maps[name].data, vmin=low, vmax=high, cmap=DENSITY_MAP),
             "low": low,
             "high": high,
-            "electrons": maps[name].metadata["electrons"],
+            "electrons": maps[name].metadata.get("electrons"),
             "width": float(atoms[name].cell.lengths()[0]),
             "height": float(atoms[name].cell.lengths()[1]),
             "family": atoms[name].info.get("family", ""),

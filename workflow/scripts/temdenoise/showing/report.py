@@ -33,7 +33,7 @@ CURVES = {
 """Columns of ``fidelity.csv`` that are charted against C; the coverage has a chart of its own."""
 
 CONTENTS = {
-    "structures": "Structures and their densities",
+    "structures": "Structures and their maps",
     "joints": "Joined maps",
     "noises": "Noises",
     "trainings": "Trainings",
@@ -50,10 +50,12 @@ CONTENTS = {
 """Sections of the page, by id."""
 
 HOW = {
-    "dft": "by density functional theory ({xc}, {basis} basis)",
-    "superposition": "as superpositions of free atoms, without self-consistency",
+    "dft": "computed by density functional theory ({xc}, {basis} basis)",
+    "superposition": "computed as superpositions of free atoms, without self-consistency",
+    "adf": "imaged by simulated annular dark field STEM",
+    "hrtem": "imaged by simulated high-resolution TEM",
 }
-"""How the densities were made."""
+"""How the densities or images were made."""
 
 CALIBRATED = 0.6827
 """Share of a normal distribution within one standard deviation."""
@@ -139,7 +141,7 @@ def specifications(run: Run, costs: Rows) -> dict[str, dict[str, Any]]:
     """
     quality = charts.every_method(run.quality)
     looks = charts.methods(quality)
-    made = {"convergence": charts.convergence(run.structures)}
+    made = {"convergence": charts.convergence(run.structures)} if run.structures else {}
     for group, histories in training_groups(run).items():
         made[f"training-{group}"] = charts.training(histories)
     for noise, rows in _by_noise(quality).items():
@@ -157,6 +159,12 @@ def specifications(run: Run, costs: Rows) -> dict[str, dict[str, Any]]:
     if costs:
         made["core-hours"] = charts.core_hours(costs)
     return made
+
+
+def _how(config: Mapping[str, Any]) -> str:
+    mode = config["image"]["mode"]
+    key = config["dft"]["ground_truth"] if mode == "density" else mode
+    return HOW[key].format_map(config["dft"])
 
 
 def training_groups(run: Run) -> dict[str, dict[str, Rows]]:
@@ -204,7 +212,7 @@ def report(run: Run) -> str:
         .render(
             run=run,
             config=config,
-            how=HOW[config["dft"]["ground_truth"]].format_map(config["dft"]),
+            how=_how(config),
             contents=[(id, title) for id, title in CONTENTS.items() if not missing.get(id)],
             c_noise=c_noise,
             start=start,
