@@ -65,12 +65,12 @@ ablation: $(VENV)/.run  ## change one choice of the training at a time (after `m
 
 lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
 format: $(VENV)/.test  ## put style right
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflow/rules
+	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 config-reference: $(VENV)/.run  ## write the table of keys in config/README.md from the schema
 	@$(BIN)/python -c 'import sys; sys.path.insert(0, "workflow/scripts"); \
