@@ -10,6 +10,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "config/README.md",
     "docs/ground-truth.md",
+    "docs/micrographs.md",
     "results/README.md",
 ]
 

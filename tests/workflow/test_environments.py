@@ -12,8 +12,8 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "workflow/scripts/temdenoise"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-STAGES = ("driver", "dft", "torch", "report")
-PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
+STAGES = ("driver", "dft", "torch", "report", "micrographs")
+PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch", "msgpack-python": "msgpack"}
 
 # what each module may not import, since its environment does not hold it
 FORBIDDEN = {
@@ -29,6 +29,12 @@ FORBIDDEN = {
     "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
     "showing.figures": "gpaw torch",
     "showing.report": "ase gpaw scipy torch",
+    "showing.micrograph": "ase gpaw scipy torch",
+    "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
+    "micrographs.readers": "ase gpaw scipy torch matplotlib",
+    "micrographs.writers": "ase gpaw scipy torch matplotlib",
+    # the command answers at once, before anything heavy is imported
+    "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
     "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
     "provenance": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
@@ -44,6 +50,7 @@ WINGS = {
     "learning": {"images"},
     "judging": {"images", "learning"},
     "showing": {"images"},
+    "micrographs": {"images", "learning", "judging"},
 }
 
 
