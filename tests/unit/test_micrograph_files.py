@@ -3,6 +3,8 @@
 import gc
 import struct
 import warnings
+from importlib import metadata
+from importlib.util import find_spec
 
 import h5py
 import imageio.v3 as imageio
@@ -21,6 +23,11 @@ PIXEL = 0.0137  # nm
 
 # zarr 2 announces zarr 3, which RosettaSciIO does not use yet
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore")
+ZARR_2 = (find_spec("zarr") is not None) and metadata.version("zarr").startswith("2.")
+ZSPY = pytest.param(
+    "zspy",
+    marks=pytest.mark.skipif(not ZARR_2, reason=".zspy needs zarr 2; the workflow's has zarr 3"),
+)
 
 
 @pytest.fixture
@@ -154,7 +161,7 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize("ending", [ZSPY if e == "zspy" else e for e in WRITERS])
 @pytest.mark.parametrize("frames", [None, 3])
 def test_every_format_gives_data_and_pixel_size(ending, frames, counts, tmp_path):
     data = counts if frames is None else np.stack([counts + i for i in range(frames)])
@@ -293,7 +300,7 @@ def test_truncated_mrc(counts, tmp_path):
 
 def test_a_folder_that_is_no_zspy(tmp_path):
     (tmp_path / "a.zspy").mkdir()
-    with pytest.raises(DataError, match="truncated"):
+    with pytest.raises(DataError, match="truncated" if ZARR_2 else "zarr 2"):
         read(tmp_path / "a.zspy")
 
 
@@ -384,7 +391,7 @@ def test_tiff_keeps_values_and_is_calibrated(shape, rng, tmp_path):
     assert sorted(a["scale"] for a in axes) == pytest.approx([0.01367, 0.02], rel=1e-6)
 
 
-@pytest.mark.parametrize("ending", ["hspy", "zspy", "emd", "npy"])
+@pytest.mark.parametrize("ending", ["hspy", ZSPY, "emd", "npy"])
 @pytest.mark.parametrize("frames", [None, 3])
 def test_own_format_comes_back_the_same(ending, frames, counts, rng, tmp_path):
     data = counts if frames is None else np.stack([counts] * frames)

@@ -13,7 +13,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "workflow/scripts/temdenoise"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 STAGES = ("driver", "dft", "torch", "report", "micrographs")
-PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch", "msgpack-python": "msgpack"}
+PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 
 # what each module may not import, since its environment does not hold it
 FORBIDDEN = {

@@ -8,6 +8,7 @@ import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -222,8 +223,23 @@ def _grey(data: np.ndarray, *, plain: bool) -> tuple[np.ndarray, tuple[str, ...]
 
 
 def _through_rosettasciio(path: Path, ending: str) -> list[dict[str, Any]]:
+    if ending == "zspy":
+        require_zarr(path)
     plugin = importlib.import_module(f"rsciio.{PLUGINS[ending]}")
     return plugin.file_reader(str(path))
+
+
+def require_zarr(path: Path) -> None:
+    """Raise a DataError if the zarr at hand is not the one RosettaSciIO can use."""
+    try:
+        version = metadata.version("zarr")
+    except metadata.PackageNotFoundError:
+        version = "none"
+    if not version.startswith("2."):
+        raise DataError(
+            f"{path}: .zspy files need zarr 2 (found: {version}); pip install 'zarr<3' msgpack in "
+            "an environment of its own, or save the data as .hspy"
+        )
 
 
 def _numpy(path: Path, _: str) -> list[dict[str, Any]]:
