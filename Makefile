@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export CC := $(CXX)
 ARGS ?=
 
-RUN_GROUPS := driver dft torch report
+RUN_GROUPS := driver dft torch report micrographs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 

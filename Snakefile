@@ -19,6 +19,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/validation.smk"
+include: "workflow/rules/micrographs.smk"
 
 
 rule all:
@@ -27,8 +28,14 @@ rule all:
         "results/structures/structures.csv",
         "results/evaluation/quality.csv",
         "results/report.html",
+        micrographs(),
 
 
 rule validation:
     input:
         "results/validation.html",
+
+
+rule micrographs:
+    input:
+        micrographs(),

@@ -12,6 +12,7 @@ DOCUMENTS = [
     "docs/cluster.md",
     "docs/ground-truth.md",
     "docs/microscope.md",
+    "docs/micrographs.md",
     "results/README.md",
 ]
 

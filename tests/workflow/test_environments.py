@@ -12,7 +12,7 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "workflow/scripts/temdenoise"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-STAGES = ("driver", "dft", "imaging", "torch", "report")
+STAGES = ("driver", "dft", "imaging", "torch", "report", "micrographs")
 PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 
 # what each module may not import, since its environment does not hold it
@@ -33,6 +33,12 @@ FORBIDDEN = {
     "showing.pictures": "gpaw torch",
     "showing.report": "ase gpaw scipy torch",
     "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+    "showing.micrograph": "ase gpaw scipy torch",
+    "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
+    "micrographs.readers": "ase gpaw scipy torch matplotlib",
+    "micrographs.writers": "ase gpaw scipy torch matplotlib",
+    # the command answers at once, before anything heavy is imported
+    "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
     "optics": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
@@ -49,6 +55,7 @@ WINGS = {
     "learning": {"images"},
     "judging": {"images", "learning"},
     "showing": {"images"},
+    "micrographs": {"images", "learning", "judging"},
 }
 
 

@@ -43,6 +43,7 @@ wildcard_constraints:
     noise="[a-z0-9_]+",
     figure="S?[0-9]+",
     variant="|".join(VARIANTS),
+    micrograph="[^/]+",
 
 
 def structures(split):
@@ -202,3 +203,28 @@ def figure_inputs(wildcards):
             "joints": "results/mosaics/train/joints.json",
         }
     return images | {"quality": "results/evaluation/quality.csv"}
+
+
+MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
+
+
+def micrographs():
+    """Pages about the micrographs of the configuration; none by default."""
+    return [f"results/micrographs/{name}_summary.html" for name in MICROGRAPHS]
+
+
+def micrograph_file(wildcards):
+    """The file of the microscope that a result is named after."""
+    if wildcards.micrograph not in MICROGRAPHS:
+        raise WorkflowError(
+            f"no micrograph {wildcards.micrograph!r}: name its file in `micrographs.images`"
+        )
+    return MICROGRAPHS[wildcards.micrograph]
+
+
+def micrograph_model():
+    """The model that denoises micrographs: of this run, a file, or none for the pretrained one."""
+    model = config["micrographs"]["model"]
+    if model == "pretrained":
+        return []
+    return f"results/models/{model}/model.pt" if model in MODELS else model

@@ -268,6 +268,30 @@ def _unusable_microscope(config: dict[str, Any]) -> Iterator[str]:
     yield from optics.impossible(optics.microscope_of(config), cell_of(config["structures"]))
 
 
+def _unusable_micrographs(config: dict[str, Any]) -> Iterator[str]:
+    micrographs = config["micrographs"]
+    stems: dict[str, str] = {}
+    for image in micrographs["images"]:
+        if not Path(image).exists():
+            yield (
+                f"`micrographs.images` holds {image!r}: there is no such file "
+                f"(seen from {Path.cwd()})"
+            )
+        other = stems.setdefault(Path(image).stem, image)
+        if other != image:
+            yield (
+                f"`micrographs.images` holds {other!r} and {image!r}: expected different names, "
+                "since the results are named after them"
+            )
+    model = micrographs["model"]
+    known = ["pretrained", *models_of(config)]
+    if micrographs["images"] and model not in known and not Path(model).is_file():
+        yield (
+            f"`micrographs.model` = {model!r}: expected the path of a model file, or one of "
+            f"{', '.join(known)}"
+        )
+
+
 def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     """Check what no single key can tell."""
     structures, datasets = config["structures"], config["datasets"]
@@ -289,6 +313,7 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             "`structures.families.substitution.replace` = {}: expected what may take the place "
             "of which element, e.g. {C: [Si, N]}, since its share is above 0"
         )
+    yield from _unusable_micrographs(config)
     grid = datasets["c_noise_grid"]
     if grid != sorted(grid):
         yield f"`datasets.c_noise_grid` = {grid}: expected ascending values"

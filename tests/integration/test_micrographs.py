@@ -1,0 +1,61 @@
+"""A micrograph of one's own through the workflow, without a run before it."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import snakemake
+from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import UNet
+from temdenoise.micrographs.readers import read
+
+
+@pytest.fixture
+def project(tmp_path, rng):
+    """A folder with a model and a micrograph; what it needs on the command line."""
+    about = {"trained_on": "all", "c_noise_train": [0.02, 1.0], "sampling_angstrom": 0.2}
+    Denoiser(UNet(width=4, levels=2).eval(), about).save(tmp_path / "model.pt")
+    np.save(tmp_path / "scan.v2.npy", rng.poisson(100, (96, 80)))
+    return tmp_path
+
+
+def run(project, *arguments, images="scan.v2.npy", model="model.pt"):
+    option = f"micrographs={{images: [{images}], model: {model}, sampling: 0.2}}"
+    return snakemake(project, "--cores", "1", "--config", option, *arguments)
+
+
+def test_target_micrographs(project):
+    done = run(project, "--", "micrographs")
+    assert done.returncode == 0, done.stderr
+    folder = project / "results/micrographs"
+    denoised = read(folder / "scan.v2_denoised.tif")[0]
+    assert denoised.data.shape == (96, 80)
+    assert denoised.sampling == pytest.approx((0.2, 0.2), rel=1e-5)
+    numbers = json.loads((folder / "scan.v2_summary.json").read_text())
+    assert numbers["frames"][0]["ring"] is None
+    assert "no lattice" in (folder / "scan.v2_summary.html").read_text()
+    again = run(project, "--", "micrographs")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_default_target_makes_them_too(project):
+    done = run(project, "--dry-run", "--quiet", "rules", model="universal")
+    assert done.returncode == 0, done.stderr
+    assert "denoise_micrograph" in done.stdout + done.stderr
+    assert "train_universal" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images": "no.dm4"}, "there is no such file"),
+        ({"model": "paper"}, "expected the path of a model file, or one of pretrained"),
+        ({"images": "scan.v2.npy, sub/scan.v2.npy"}, "expected different names"),
+    ],
+)
+def test_what_cannot_be_used_stops_before_any_job(project, options, message):
+    (project / "sub").mkdir()
+    (project / "sub/scan.v2.npy").write_bytes((project / "scan.v2.npy").read_bytes())
+    done = run(project, "--dry-run", **options)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr

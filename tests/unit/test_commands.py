@@ -1,0 +1,374 @@
+"""The command line: what it writes, says and answers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from conftest import ROOT
+from temdenoise import commands
+from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import UNet
+from temdenoise.micrographs import memory, models
+from temdenoise.micrographs.readers import read
+
+REAL = os.environ.get("TEMDENOISE_REAL_DATA")
+PIXEL = 0.15  # Å
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network as it starts: it takes nothing away, so that scales can be followed exactly."""
+    torch.manual_seed(0)
+    about = {
+        "method": "universal",
+        "trained_on": "all",
+        "c_noise_train": [0.02, 2.0],
+        "sampling_angstrom": 0.15,
+        "sampling_range_angstrom": [0.12, 0.17],
+        "image_kind": "adf",
+        "spacings_angstrom": {"mos2": 2.7366},
+    }
+    path = tmp_path_factory.mktemp("models") / "model.pt"
+    Denoiser(UNet(width=4, levels=2).eval(), about).save(path)
+    return path
+
+
+@pytest.fixture
+def image(rng):
+    """Bright atoms of a hexagonal lattice, as counts with white noise."""
+    x, y = (PIXEL * np.arange(n) for n in (144, 128))
+    waves = 0
+    for turn in (0.3, 0.3 + np.pi / 3, 0.3 + 2 * np.pi / 3):
+        k = 2 * np.pi / 2.7366 * np.array([np.cos(turn), np.sin(turn)])
+        waves = waves + np.cos(np.add.outer(k[0] * x, k[1] * y))
+    return (2000 + 120 * waves + 60 * rng.standard_normal(waves.shape)).astype(np.uint16)
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    """Leave out the drawing of the summary, which takes longer than all else here."""
+    from temdenoise.showing import micrograph
+
+    monkeypatch.setattr(micrograph, "summarise", lambda *_: (b"", ""))
+
+
+def run(capsys, *arguments):
+    code = commands.main([str(a) for a in arguments])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_one_image(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    out = tmp_path / "out"
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "a.npy", "--model", model, "--sampling", PIXEL, "-o", out
+    )
+    assert code == 0, said
+    expected = ["a_denoised.npy", "a_denoised.tif", "a_gaussian.tif", "a_sigma.tif"]
+    expected += ["a_summary.html", "a_summary.json", "a_summary.png"]
+    assert files(out) == expected
+    denoised = read(out / "a_denoised.tif")[0]
+    assert denoised.sampling == pytest.approx((PIXEL, PIXEL), rel=1e-5)
+    assert denoised.data.dtype == np.float32
+    # this network takes nothing away: shape, scale and offset come back as they went in
+    np.testing.assert_allclose(denoised.data, image, atol=0.05)
+    np.testing.assert_array_equal(np.load(out / "a_denoised.npy"), denoised.data)
+    assert (tifffile.imread(out / "a_sigma.tif") > 0).all()
+    assert "Do not trust it: a plain Gaussian predicts" in said
+    numbers = json.loads((out / "a_summary.json").read_text())
+    (frame,) = numbers["frames"]
+    assert frame["score"]["winner"] == "gaussian"
+    assert frame["verdict"]["use_gaussian"] is True
+    assert frame["noise"]["sigma"] == pytest.approx(60, rel=0.1)
+    assert frame["ring"]["spacing"] == pytest.approx(2.7366, rel=0.01)
+    assert frame["features"]["kind"] == "atoms"
+    page = (out / "a_summary.html").read_text()
+    assert "Prefer the plain Gaussian" in page
+    assert "http://" not in page
+    assert 'src="data:image/png;base64' in page
+
+
+@pytest.mark.usefixtures("no_page")
+def test_results_lie_beside_the_image_by_default(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "a.npy", "--model", model, "--crystal", "mos2", "--quiet"
+    )
+    assert code == 0
+    assert "a_denoised.tif" in files(tmp_path)
+    stored = json.loads((tmp_path / "a_summary.json").read_text())
+    # taken from the lattice, since the file says none
+    assert stored["sampling_angstrom"][0] == pytest.approx(PIXEL, rel=0.01)
+    assert stored["stored_sampling_angstrom"] is None
+    assert "written" not in said
+
+
+def test_a_stack_with_a_broken_frame_keeps_the_others(image, model, tmp_path, capsys):
+    stack = np.stack([image, np.zeros_like(image), image + 7])
+    tifffile.imwrite(
+        tmp_path / "s.tif",
+        stack,
+        imagej=True,
+        resolution=(1 / (PIXEL / 10),) * 2,
+        metadata={"unit": "nm", "axes": "TYX"},
+    )
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "s.tif", "--model", model, "-o", tmp_path / "out"
+    )
+    assert code == 1
+    assert "frame 2 could not be denoised: every pixel has the same value, 0" in said
+    denoised = tifffile.imread(tmp_path / "out/s_denoised.tif")
+    assert denoised.shape == stack.shape
+    np.testing.assert_allclose(denoised[[0, 2]], stack[[0, 2]], atol=0.05)
+    assert np.isnan(denoised[1]).all()
+    page = (tmp_path / "out/s_summary.html").read_text()
+    assert "Frames left empty" in page
+    assert "Every frame" in page
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_broken_file_does_not_stop_the_others(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    (tmp_path / "b.dm4").write_bytes(b"")
+    code, _, said = run(
+        capsys,
+        "denoise",
+        tmp_path / "b.dm4",
+        tmp_path / "missing.tif",
+        tmp_path / "a.npy",
+        "--model",
+        model,
+        "--sampling",
+        PIXEL,
+        "-o",
+        tmp_path / "out",
+    )
+    assert code == 1
+    assert "b.dm4: the file is empty" in said
+    assert "missing.tif: there is no such file" in said
+    assert "a_denoised.tif" in files(tmp_path / "out")
+
+
+BAD = {
+    "no pixel size": (lambda image: image, [], "give it with --sampling"),
+    "constant": (lambda image: np.full_like(image, 5), ["--sampling", "0.15"], "same value, 5"),
+    "all NaN": (lambda image: image * np.nan, ["--sampling", "0.15"], "every pixel is missing"),
+    "tiny": (lambda image: image[:10, :10], ["--sampling", "0.15"], "10 x 10 pixels"),
+    "one-dimensional": (lambda image: image[0], ["--sampling", "0.15"], "1-dimensional"),
+    "five-dimensional": (
+        lambda image: image[None, None, None],
+        ["--sampling", "0.15"],
+        "5-dimensional",
+    ),
+    "saturated": (
+        lambda image: np.minimum(image, 2000),
+        ["--sampling", "0.15"],
+        "saturated (at 2000)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named_and_nothing_written(case, image, model, tmp_path, capsys):
+    change, options, message = BAD[case]
+    np.save(tmp_path / "a.npy", change(image))
+    out = tmp_path / "out"
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "a.npy", "--model", model, "-o", out, *options
+    )
+    assert code == 1
+    assert message in said
+    assert "a.npy" in said
+    assert "Traceback" not in said
+    assert not out.exists() or files(out) == []
+
+
+def test_too_large_for_memory(image, model, tmp_path, capsys, monkeypatch):
+    np.save(tmp_path / "a.npy", image)
+    monkeypatch.setattr(memory, "available", lambda: 1e5)
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "a.npy", "--model", model, "--sampling", PIXEL
+    )
+    assert code == 1
+    assert "bin it" in said
+    assert files(tmp_path) == ["a.npy"]
+
+
+@pytest.mark.usefixtures("no_page")
+def test_an_input_is_never_overwritten(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    np.save(tmp_path / "a_denoised.npy", image)
+    code, _, said = run(
+        capsys,
+        "denoise",
+        tmp_path / "a.npy",
+        tmp_path / "a_denoised.npy",
+        "--model",
+        model,
+        "--sampling",
+        PIXEL,
+    )
+    assert code == 1
+    assert "would overwrite an input" in said
+    np.testing.assert_array_equal(np.load(tmp_path / "a_denoised.npy"), image)
+    assert "a_denoised.tif" not in files(tmp_path)
+
+
+@pytest.mark.usefixtures("no_page")
+def test_two_inputs_of_one_name_do_not_overwrite_each_other(image, model, tmp_path, capsys):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", image)
+    code, _, said = run(
+        capsys,
+        "denoise",
+        tmp_path / "one/a.npy",
+        tmp_path / "two/a.npy",
+        "--model",
+        model,
+        "--sampling",
+        PIXEL,
+        "-o",
+        tmp_path / "out",
+    )
+    assert code == 1
+    assert "two/a.npy: its result" in said
+    assert "would overwrite that of" in said
+
+
+def test_output_that_cannot_be_written(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    (tmp_path / "file").touch()
+    code, _, said = run(
+        capsys,
+        "denoise",
+        tmp_path / "a.npy",
+        "--model",
+        model,
+        "--sampling",
+        PIXEL,
+        "-o",
+        tmp_path / "file/out",
+    )
+    assert code == 1
+    assert "cannot write to" in said
+    assert "-o" in said
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_disagreeing_pixel_size_is_reported(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    code, _, said = run(
+        capsys,
+        "denoise",
+        tmp_path / "a.npy",
+        "--model",
+        model,
+        "--sampling",
+        1.12 * PIXEL,
+        "--crystal",
+        "MoS2",
+        "-o",
+        tmp_path / "out",
+    )
+    assert code == 0
+    assert "disagrees with the lattice" in said
+    assert "give the right pixel size with --sampling" in said
+
+
+def test_usage_errors_answer_two(model, tmp_path, capsys):
+    assert run(capsys, "denoise", "a.npy", "--crystal", "unobtainium")[0] == 2
+    for arguments in ([], ["denoise"], ["denoise", "a.npy", "--sampling", "-1"], ["dance"]):
+        with pytest.raises(SystemExit) as stop:
+            commands.main(arguments)
+        assert stop.value.code == 2
+        capsys.readouterr()
+
+
+def test_missing_and_broken_model(image, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    arguments = ["denoise", tmp_path / "a.npy", "--sampling", PIXEL, "--model"]
+    code, _, said = run(capsys, *arguments, tmp_path / "no.pt")
+    assert code == 1
+    assert "there is no such model" in said
+    (tmp_path / "broken.pt").write_bytes(b"PK\x03\x04")
+    code, _, said = run(capsys, *arguments, tmp_path / "broken.pt")
+    assert code == 1
+    assert "not a model file" in said
+
+
+def test_models_are_listed(model, tmp_path, capsys):
+    code, out, _ = run(capsys, "models", "--folder", model.parent)
+    assert code == 0
+    assert out.startswith("model: adf, pixels of 0.120 to 0.170 Å, noise up to 8.0 times")
+    assert "mos2" in out
+    code, _, said = run(capsys, "models", "--folder", tmp_path)
+    assert code == 1
+    assert "make run" in said
+
+
+def test_the_right_model_is_chosen(model, tmp_path):
+    with pytest.raises(models.DataError, match="--model"):
+        models.choose("adf", tmp_path)
+    (tmp_path / "atoms.pt").write_bytes(model.read_bytes())
+    assert models.choose("adf", tmp_path)[0] == "atoms"
+    # better another than none; the verdict says so
+    assert models.choose("density", tmp_path)[0] == "atoms"
+
+
+def test_installed_models_load():
+    for name, model in models.available().items():
+        assert model.about["c_noise_train"], name
+    assert sum(p.stat().st_size for p in models.FOLDER.glob("*.pt")) <= 10e6
+
+
+def test_the_command_starts_at_once():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "temdenoise.commands", "--help"],
+        cwd=ROOT / "workflow/scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "denoise" in done.stdout
+    for heavy in ("numpy", "torch", "matplotlib", "scipy"):
+        assert f"| {heavy}\n" not in done.stderr
+
+
+@pytest.mark.skipif(not REAL, reason="TEMDENOISE_REAL_DATA is not set: no real micrographs here")
+@pytest.mark.parametrize(
+    ("name", "shape", "sampling", "noise"),
+    [
+        ("cdte_haadf.dm3", (512, 512), 0.1639, "white"),
+        ("srtio3_haadf.ser", (1024, 1024), 0.1001, "rows"),
+        ("acquisition.emd", (1024, 1024), 0.1225, "correlated"),
+        ("mos2_haadf.npy", (512, 512), None, "white"),
+    ],
+)
+def test_real_micrographs(name, shape, sampling, noise, model, tmp_path, capsys):
+    path = Path(REAL) / "micrographs" / name
+    if not path.exists():
+        path = Path(REAL) / name
+    (found,) = read(path)
+    assert found.data.shape == shape
+    assert found.sampling == (None if sampling is None else pytest.approx([sampling] * 2, rel=1e-3))
+    options = [] if sampling else ["--crystal", "mos2"]
+    code, _, said = run(capsys, "denoise", path, "--model", model, "-o", tmp_path, *options)
+    assert code == 0, said
+    numbers = json.loads((tmp_path / f"{path.stem}_summary.json").read_text())["frames"][0]
+    assert noise in numbers["noise"]["kinds"]
+    assert numbers["kind"] == "adf"
+    denoised = read(tmp_path / f"{path.stem}_denoised.tif")[0]
+    assert denoised.sampling == pytest.approx(numbers["sampling_angstrom"], rel=1e-4)
+    assert denoised.data.mean() == pytest.approx(found.data.mean(), rel=1e-3)

@@ -1,0 +1,30 @@
+# Needs: the files of `micrographs.images`, and a model of the run or one that is named
+# Makes: results/micrographs/{micrograph}_denoised.tif, _sigma.tif   (calibrated, see docs/micrographs.md)
+#        results/micrographs/{micrograph}_summary.html, .png, .json  (how far to believe it)
+# None by default. Also the target `micrographs`. The command `temdenoise` does the same without a run.
+
+
+rule denoise_micrograph:
+    input:
+        image=micrograph_file,
+        model=micrograph_model(),
+    output:
+        denoised="results/micrographs/{micrograph}_denoised.tif",
+        sigma="results/micrographs/{micrograph}_sigma.tif",
+        page="results/micrographs/{micrograph}_summary.html",
+        picture="results/micrographs/{micrograph}_summary.png",
+        numbers="results/micrographs/{micrograph}_summary.json",
+    log:
+        "results/logs/denoise_micrograph/{micrograph}.log",
+    benchmark:
+        "results/benchmarks/denoise_micrograph/{micrograph}.tsv"
+    conda:
+        "../../envs/micrographs.yaml"
+    params:
+        options={k: config["micrographs"][k] for k in ("kind", "sampling", "crystal")},
+        code=code_digest("micrographs.denoise_file", "showing.micrograph"),
+        templates=[file_digest(path) for path in templates("page", "micrograph")],
+    message:
+        "Denoising the micrograph {wildcards.micrograph}"
+    script:
+        "../scripts/denoise_micrograph.py"

@@ -1,0 +1,188 @@
+"""The command line: `temdenoise denoise IMAGE...`, `temdenoise models`, ...
+
+Exit codes: 0, all was done; 1, something could not be done (what, stands on the terminal;
+the rest was done); 2, the command itself was wrong.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+
+from temdenoise.errors import DataError
+
+COMMANDS = {
+    "denoise": "denoise micrographs, and say how far to believe the result",
+    "models": "list the pretrained models",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the entry point of the program `temdenoise`.
+
+    Parameters
+    ----------
+    arguments
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        # what costs seconds to import is imported by the command that needs it
+        return _RUN[options.command](options)
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; files already written are whole")
+        return 130
+    except ModuleNotFoundError as error:
+        _say(
+            f"error: the package {error.name!r} is not installed; `pip install .` in the "
+            "project's folder installs all that this command needs"
+        )
+        return 1
+    except (DataError, OSError, ValueError) as error:
+        _say(f"error: {error}")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="temdenoise",
+        description="Denoise TEM images with networks trained on first-principles densities.",
+    )
+    parser.add_argument("--version", action="version", version=f"temdenoise {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    denoise = commands.add_parser("denoise", help=COMMANDS["denoise"])
+    denoise.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    denoise.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: IMAGE's own)"
+    )
+    denoise.add_argument(
+        "--model", type=Path, metavar="PATH", help="a model of your own (model.pt)"
+    )
+    denoise.add_argument(
+        "--kind",
+        choices=("auto", "adf", "density"),
+        default="auto",
+        help="bright atoms or dark pores; decides the model (default: judged from the image)",
+    )
+    denoise.add_argument(
+        "--sampling", type=_positive, metavar="Å", help="pixel size in Å, whatever the file says"
+    )
+    denoise.add_argument("--crystal", help="graphene, hbn or mos2: check the pixel size against it")
+    denoise.add_argument(
+        "--spacing", type=_positive, metavar="Å", help="the same by its first ring's spacing in Å"
+    )
+    denoise.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    denoise.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
+
+    models = commands.add_parser("models", help=COMMANDS["models"])
+    models.add_argument("--folder", type=Path, help="another folder of models")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a length in Å above 0")
+    return value
+
+
+def _version() -> str:
+    try:
+        return metadata.version("temdenoise")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _denoise(options: argparse.Namespace) -> int:
+    from temdenoise.micrographs.calibration import SPACINGS
+
+    spacings = None
+    if options.spacing:
+        spacings = {options.crystal or "the crystal": options.spacing}
+    elif options.crystal:
+        if options.crystal.lower() not in SPACINGS:
+            _say(
+                f"error: --crystal {options.crystal}: expected one of {', '.join(SPACINGS)}; "
+                "for another give the spacing of its first ring with --spacing, in Å"
+            )
+            return 2
+        spacings = {options.crystal.lower(): SPACINGS[options.crystal.lower()]}
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(max(1, options.threads))
+    denoising = import_module("temdenoise.micrographs.denoise_file")
+    showing = import_module("temdenoise.showing.micrograph")
+    failed = 0
+    inputs = {path.resolve() for path in options.images}
+    written: dict[Path, Path] = {}
+    for path in options.images:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                complete = denoising.denoise_file(
+                    path,
+                    output=options.output,
+                    model=options.model,
+                    kind=options.kind,
+                    sampling=options.sampling,
+                    spacings=spacings,
+                    summarise=showing.summarise,
+                    protected=inputs,
+                    written=written,
+                    say=(lambda _: None) if options.quiet else _say,
+                    warn=_say,
+                    bar=sys.stderr if sys.stderr.isatty() and not options.quiet else None,
+                )
+            failed += not complete
+        except (DataError, OSError, ValueError, MemoryError) as error:
+            text = str(error) or type(error).__name__
+            _say(f"error: {text if str(path) in text else f'{path}: {text}'}")
+            failed += 1
+    return 1 if failed else 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    models = import_module("temdenoise.micrographs.models")
+    fitting = import_module("temdenoise.micrographs.fitting")
+    folder = options.folder or models.FOLDER
+    found = models.available(folder)
+    if not found:
+        _say(
+            f"no pretrained model in {folder}; train one with `make run`, and give it with "
+            "`temdenoise denoise --model results/models/universal/model.pt`"
+        )
+        return 1
+    for name, model in found.items():
+        trained = fitting.trained_range(model.about)
+        crystals = ", ".join(trained.spacings) or "not said"
+        print(  # noqa: T201
+            f"{name}: {trained.kind}, pixels of {trained.sampling[0]:.3f} to "
+            f"{trained.sampling[1]:.3f} Å, noise up to {trained.c_noise[1] / trained.contrast:.1f} "
+            f"times the lattice's contrast, crystals: {crystals}"
+        )
+    return 0
+
+
+_RUN = {
+    "denoise": _denoise,
+    "models": _models,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Micrographs: reading, calibration, fitting to a model, trust, writing."""
