@@ -10,6 +10,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "config/README.md",
     "docs/cluster.md",
+    "docs/denoising.md",
     "docs/ground-truth.md",
     "docs/microscope.md",
     "docs/micrographs.md",
