@@ -45,7 +45,7 @@ def expected(config, noises=tuple(NOISES)):
     }
 
 
-@pytest.mark.parametrize("name", ["config", "tiny", "mos2", "paper"])
+@pytest.mark.parametrize("name", ["config", "tiny", "mos2", "reference", "paper"])
 def test_graph_of_each_configuration(tmp_path, name):
     config = checked(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
