@@ -77,7 +77,7 @@ rule plot_figure:
         c_noise=config["report"]["c_noise"],
         patch=config["training"]["patch"],
         fade_width=config["structures"]["fade_width"],
-        code=code_digest("showing.figures", "showing.supplement", "storage"),
+        code=code_digest("showing.figures", "showing.supplement", "showing.examples"),
     message:
         "Plotting figure {wildcards.figure}"
     script:
@@ -109,7 +109,7 @@ rule report_ms_ssim:
         config=config,
         # no input: a measurement that is missing is no reason to compute anything again
         benchmarks="results/benchmarks",
-        code=code_digest("showing.report", "showing.pictures"),
+        code=code_digest("showing.report", "showing.pictures", "showing.examples"),
         templates=[
             file_digest(path)
             for path in templates(

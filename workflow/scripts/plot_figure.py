@@ -2,40 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 from ase.io import read
 from temdenoise.files import atomic, read_json, read_table, write_table
-from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.showing import figures, supplement
-from temdenoise.showing.comparison import NETWORKS
+from temdenoise.showing.examples import examples
 from temdenoise.showing.style import journal
 from temdenoise.storage import read_images
 
 with job(snakemake) as say, journal():
     given, params = snakemake.input, snakemake.params
-    tests = {
-        noise: read_dataset(
-            **{kind: given[f"{noise}_{kind}"] for kind in ("clean", "noisy", "manifest")}
-        )
-        for noise in params.noises
-        if f"{noise}_clean" in dict(given.items())
-    }
-    # by noise and C: the first test image
-    noisy = {
-        noise: {f.c_noise: np.asarray(data.noisy[f.index]) for f in data.frames if f.image == 0}
-        for noise, data in tests.items()
-    }
-    denoised = {
-        method: {
-            noise: dict(
-                zip(noisy[noise], read_images(given[f"{noise}_{method}"]).data[:, 0], strict=True)
-            )
-            for noise in tests
-        }
-        for method in NETWORKS
-        if f"{params.noises[0]}_{method}" in dict(given.items())
-    }
+    shown = examples(dict(given.items()), params.noises)
     number = snakemake.wildcards.figure
     if number == "1":
         names = [Path(path).stem for path in given.maps]
@@ -46,8 +23,8 @@ with job(snakemake) as say, journal():
             joined=read_images(given.joined),
             shifted=read_images(given.shifted),
             joints=read_json(given.joints),
-            data=tests[params.noises[0]],
-            noisy={noise: (images[c], c) for noise, images in noisy.items()},
+            data=shown["data"][params.noises[0]],
+            noisy={noise: (images[c], c) for noise, images in shown["noisy"].items()},
             fade_width=params.fade_width,
         )
     elif number == "5":
@@ -60,18 +37,14 @@ with job(snakemake) as say, journal():
         figure, rows = supplement.figure_s3(
             worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
         )
+    elif number == "S2":
+        figure, rows = supplement.figure_s2(**shown, c_noise=params.c_noise[0], patch=params.patch)
     else:
-        shown = {"data": tests, "noisy": noisy, "denoised": denoised}
-        if number == "S2":
-            figure, rows = supplement.figure_s2(
-                **shown, c_noise=params.c_noise[0], patch=params.patch
-            )
-        else:
-            draw, c_noise = {
-                "2": (figures.figure_2, params.c_noise),
-                "4": (figures.figure_4, params.c_noise[-1]),
-            }[number]
-            figure, rows = draw(quality=read_table(given.quality), **shown, c_noise=c_noise)
+        draw, c_noise = {
+            "2": (figures.figure_2, params.c_noise),
+            "4": (figures.figure_4, params.c_noise[-1]),
+        }[number]
+        figure, rows = draw(quality=read_table(given.quality), **shown, c_noise=c_noise)
     write_table(snakemake.output.csv, rows)
     # a PDF without its date is the same file when made again
     for path, metadata in zip(snakemake.output[:2], [{"CreationDate": None}, None], strict=True):

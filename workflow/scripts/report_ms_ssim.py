@@ -2,39 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 from ase.io import read
 from temdenoise.configuration import models_of
 from temdenoise.files import atomic, read_benchmarks, read_json, read_table
-from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.showing import pictures
-from temdenoise.showing.comparison import NETWORKS
+from temdenoise.showing.examples import examples
 from temdenoise.showing.report import LIMIT, Run, report
 from temdenoise.storage import read_images
 
 with job(snakemake) as say:
     given, config = snakemake.input, snakemake.params.config
-    tests = {
-        noise: read_dataset(
-            **{kind: given[f"{noise}_{kind}"] for kind in ("clean", "noisy", "manifest")}
-        )
-        for noise in config["datasets"]["noises"]
-    }
-    # by noise and C: the first test image
-    noisy = {
-        noise: {f.c_noise: np.asarray(data.noisy[f.index]) for f in data.frames if f.image == 0}
-        for noise, data in tests.items()
-    }
-    denoised = {
-        method: {
-            noise: dict(
-                zip(noisy[noise], read_images(given[f"{noise}_{method}"]).data[:, 0], strict=True)
-            )
-            for noise in tests
-        }
-        for method in NETWORKS
-    }
+    shown = examples(dict(given.items()), config["datasets"]["noises"])
 
     def drawn(paths):
         """Choose the structures that are drawn."""
@@ -53,7 +32,7 @@ with job(snakemake) as say:
             joints={Path(path).parent.name: read_json(path) for path in given.joints},
             trainings={Path(path).parent.name: read_table(path) for path in given.trainings},
             models=models_of(config),
-            enlarged=pictures.enlarged(tests, noisy, denoised, keep=config["report"]["c_noise"]),
+            enlarged=pictures.enlarged(**shown, keep=config["report"]["c_noise"]),
             worst=pictures.worst_cases(
                 {Path(path).parent.name: read_images(path) for path in given.worst}
             ),
