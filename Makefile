@@ -15,13 +15,18 @@ RUN_GROUPS := driver dft torch report micrographs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run validate test test-slow acceptance bench-dft bench-denoise ablation lint format config-reference clean
+.PHONY: help run run-slurm validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-workflow ablation lint format config-reference clean imaging bench-imaging
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 	$(BIN)/python workflow/drive.py $(ARGS)
+
+run-slurm: $(VENV)/.slurm  ## run it on a cluster with Slurm (profiles/slurm; docs/cluster.md)
+	$(BIN)/python workflow/drive.py --workflow-profile profiles/slurm $(ARGS)
+
+imaging: $(VENV)/.imaging  ## install what forms ADF and HRTEM images (abTEM; for config/adf.yaml)
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
@@ -32,6 +37,14 @@ test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+test-slurm: $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a real Slurm on this machine
+	@command -v slurmctld munged >/dev/null || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -q && apt-get install -yq --no-install-recommends slurm-wlm munge; } || true
+	$(BIN)/python -m pytest -m slurm $(ARGS)
+
+test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
+	$(BIN)/python -m pytest -m kill $(ARGS)
+
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
 
@@ -40,6 +53,12 @@ bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of ato
 
 bench-denoise: $(VENV)/.run  ## time denoising and training against their bare passes, and memory
 	$(BIN)/python -W ignore tests/benchmarks/bench_denoise.py $(ARGS)
+
+bench-workflow: $(VENV)/.run  ## time a dry run of 10,000 structures, and the overhead per job
+	$(BIN)/python tests/benchmarks/bench_workflow.py $(ARGS)
+
+bench-imaging: $(VENV)/.imaging  ## cost and accuracy of ADF and HRTEM images
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/bench_imaging.py
 
 ablation: $(VENV)/.run  ## change one choice of the training at a time (after `make run`; half an hour)
 	$(BIN)/python -W ignore tests/benchmarks/ablation.py $(ARGS)
@@ -75,6 +94,14 @@ $(VENV)/.run: $(VENV)/bin/python $(PINS)
 	$(INSTALL) $(RUN_GROUPS:%=--group %)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.slurm: $(VENV)/.run
+	$(INSTALL) --group slurm
+	@touch $@
+
+$(VENV)/.imaging: $(VENV)/.run
+	$(INSTALL) --group imaging
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.imaging
 	$(INSTALL) --group test
 	@touch $@

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DRIVE = [sys.executable, str(ROOT / "workflow/drive.py"), "--snakefile", str(ROOT / "Snakefile")]
+DRIVE += ["--configfile", str(ROOT / "config/tiny.yaml")]
 
 
 def snakemake(folder, *arguments):
@@ -19,6 +21,28 @@ def snakemake(folder, *arguments):
         text=True,
         check=False,
     )
+
+
+def drive(folder, *arguments, **options):
+    """Run the tiny configuration as `make run` does, with results in a folder of their own."""
+    return subprocess.run(
+        [*DRIVE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Results of the tiny configuration (to be left as they are), and what was said."""
+    folder = tmp_path_factory.mktemp("run")
+    done = drive(folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "results", done.stderr
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import pytest
 from conftest import ROOT
 from temdenoise.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
-from temdenoise.judging.fidelity import Detector, compare_defects
+from temdenoise.judging.detector import Detector
+from temdenoise.judging.fidelity import compare_defects
 from temdenoise.storage import read_images
 
 pytestmark = pytest.mark.acceptance
@@ -116,6 +117,7 @@ def test_trainings_run_side_by_side(capsys):
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_networks_beat_the_best_classical_method(noise, capsys):
+    """BM3D counts where it is installed."""
     rows = [("C", "classical", "paper-like", "CNN", "universal", "CNN/cl.", "uni/cl.", "uni/CNN")]
     ratios = {}
     for region in ("interpolation", "extrapolation"):
@@ -127,8 +129,9 @@ def test_networks_beat_the_best_classical_method(noise, capsys):
             cells = [f"{v:.4f}" for v in (classical, paper, cnn, universal)]
             rows.append((f"{c:.2f}", *cells, *(f"{ratio:.2f}" for ratio in ratios[c])))
     shown(capsys, f"{noise}: 1 - MS-SSIM", rows)
-    assert all(cnn < 1 for c, (cnn, _, _) in ratios.items() if c <= 0.25)
-    assert all(universal < 1 for _, universal, _ in ratios.values())
+    assert all(ratios[c][0] <= 0.70 for c in (0.10, 0.15))
+    assert all(ratios[c][0] <= 0.60 for c in (0.20, 0.25))
+    assert all(ratio <= 0.55 for c, (_, ratio, _) in ratios.items() if c >= 0.30)
 
 
 @pytest.mark.parametrize("method", ["paper_like", "cnn", "universal"])
@@ -144,18 +147,31 @@ def test_fidelity_of_the_networks(method, capsys):
     rows = [("noise", "C", *(name[:10] for name in columns))]
     found = {name: fidelity(method, name) for name in columns}
     for place in found["seam_ratio"]:
-        if place[1] in (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5):
-            cells = [f"{found[name][place]:.4g}" for name in columns]
-            rows.append((place[0][:10], f"{place[1]:.2f}", *cells))
+        cells = [f"{found[name][place]:.4g}" for name in columns]
+        rows.append((place[0][:10], f"{place[1]:.2f}", *cells))
     shown(capsys, f"{method}: fidelity", rows)
     if method == "paper_like":
         assert min(found["seam_ratio"].values()) > 1.02
         return
-    assert all(abs(ratio - 1) <= 1e-3 for ratio in found["seam_ratio"].values())
+    assert all(abs(ratio - 1) <= 0.02 for ratio in found["seam_ratio"].values())
     assert max(fidelity(method, "tiled_minus_whole_max").values()) <= 1e-5
     inside = [place for place in found["seam_ratio"] if place[1] <= 0.25]
     assert all(abs(found["roundness_bias"][place]) <= 0.01 for place in inside)
     assert all(found["defect_f1"][place] >= 0.98 for place in inside)
+    assert all(found["invented_per_nm2"][place] == 0 for place in inside)
+
+
+def test_pores_are_placed_better_than_by_a_tuned_blur(capsys):
+    """Half of the blur's error would lie below what noise allows: docs/denoising.md."""
+    rows = [("noise", "C", "blur", "CNN", "universal", "CNN/blur")]
+    blur, cnn, universal = (
+        fidelity(method, "pore_centre_rmse_pm") for method in ("gaussian_blur", "cnn", "universal")
+    )
+    for place, value in blur.items():
+        cells = [f"{v:.2f}" for v in (value, cnn[place], universal[place], cnn[place] / value)]
+        rows.append((place[0][:10], f"{place[1]:.2f}", *cells))
+    shown(capsys, "pore centre RMSE [pm]", rows)
+    assert all(cnn[place] < value for place, value in blur.items())
 
 
 def test_the_detector_is_perfect_on_clean_images():

@@ -31,8 +31,8 @@ from temdenoise.configuration import checked, models_of
 from temdenoise.files import read_json, read_table, write_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
+from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import judge
-from temdenoise.judging.fidelity import Detector
 from temdenoise.learning import networks, training
 from temdenoise.learning.inference import Denoiser
 from torch import nn

@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from temdenoise.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
-from temdenoise.judging.fidelity import Detector, compare_defects
+from temdenoise.judging.detector import Detector
+from temdenoise.judging.fidelity import compare_defects
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.showing.style import DOUBLE_COLUMN, journal, show_image
 from temdenoise.storage import read_images

@@ -1,46 +1,27 @@
 """The whole workflow on the tiny configuration: real DFT, real training, real report."""
 
+import platform
 import subprocess
-import sys
 import time
+from hashlib import sha256
 
+import gpaw
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT
+import torch
+from conftest import DRIVE, drive
 from temdenoise.files import read_json, read_table
 from temdenoise.images.datasets import Frame, noisy_frames
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
 from temdenoise.learning.inference import load
 from temdenoise.storage import read_images
 
-DRIVE = [sys.executable, str(ROOT / "workflow/drive.py"), "--snakefile", str(ROOT / "Snakefile")]
-DRIVE += ["--configfile", str(ROOT / "config/tiny.yaml")]
 FIGURES = ("1", "2", "4", "5", "S1", "S2", "S3")
 TABLES = ["evaluation/quality.csv", "evaluation/fidelity.csv"]
 TABLES += [f"figures/figure_{n}.csv" for n in FIGURES]
 SPLITS = ("train", "val", "test")
-
-
-def drive(folder, *arguments, **options):
-    return subprocess.run(
-        [*DRIVE, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-        **options,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    done = drive(folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "results", done.stderr
 
 
 def test_each_job_says_what_came_out(run):
@@ -169,7 +150,20 @@ def test_figures_and_report(run):
             assert content.startswith(start)
             assert len(content) > 60
     page = (results / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert page.count('<figure id="figure-') == len(FIGURES)
+
+
+def test_provenance_tells_versions_machine_seed_and_digests(run):
+    results, _ = run
+    found = read_json(results / "provenance.json")
+    assert found["seed"] == 2025
+    assert found["snakemake"].startswith("9.27")
+    assert found["rules"]["run_dft"]["packages"]["gpaw"] == [gpaw.__version__]
+    assert found["rules"]["train_gaussian"]["packages"]["torch"] == [torch.__version__]
+    assert [m["host"] for m in found["rules"]["run_dft"]["machines"]] == [platform.node()]
+    assert found["files"]["maps/*.tif"]["n"] == 4
+    table = results / "evaluation/quality.csv"
+    assert found["files"]["evaluation/quality.csv"] == sha256(table.read_bytes()).hexdigest()
 
 
 def test_nothing_half_written_is_left(run):

@@ -1,13 +1,15 @@
 import inspect
+import re
 from copy import deepcopy
 
 import pytest
 import yaml
 from conftest import ROOT
-from temdenoise.configuration import checked, load_schema, reference_table
+from temdenoise.configuration import cell_of, checked, load_schema, reference_table
 from temdenoise.errors import ConfigurationError
-from temdenoise.groundtruth.crystals import BUILT_IN
+from temdenoise.groundtruth.crystals import BUILT_IN, crystal
 from temdenoise.groundtruth.families import FAMILIES
+from temdenoise.optics import PARAMETERS, PRESETS, microscope_of
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
@@ -61,6 +63,39 @@ WRONG = [
     ("report.c_noise", [0.33], r"`report\.c_noise` holds 0\.33: expected values of"),
     ("validation.structure", "train-0008", r"validation\.structure` = 'train-0008': .*below 8"),
     ("validation.structure", "first", r"validation\.structure` = 'first': .*train-0000"),
+    ("structures.vacuum", 1, r"`structures\.vacuum` = 1: expected at least 3 .*Å"),
+    ("structures.families.adatoms.site", "side", r"adatoms\.site` = 'side': .*bridge, top, hollow"),
+    ("structures.families.adatoms.element", "any", r"adatoms\.element` = 'any': .*chemical symbol"),
+    ("structures.families.substitution.replace", {"C": []}, r"replace\.C` = \[\]: .*at least 1"),
+    ("structures.families.substitution.replace", {"C": ["n"]}, r"replace\.C\.0` = 'n': .*symbol"),
+    ("structures.families.stone_wales.count", [1], r"stone_wales\.count` = \[1\]: .*at least 2"),
+    ("dft.xc", "B3LYP", r"`dft\.xc` = 'B3LYP': expected one of PBE, LDA"),
+    ("dft.kpt_density", 0, r"`dft\.kpt_density` = 0: expected more than 0"),
+    ("dft.spin", "yes", r"`dft\.spin` = 'yes': expected boolean"),
+    ("dft.max_iterations", 2.5, r"`dft\.max_iterations` = 2\.5: expected integer"),
+    ("dft.density_convergence", "1e-6", r"density_convergence` = '1e-6': expected number"),
+    ("dft.ground_truth", None, r"`dft\.ground_truth` = None: expected one of dft, superposition"),
+    ("maps.resolution", -1, r"`maps\.resolution` = -1: expected at least 0"),
+    ("mosaics.sampling", 2, r"`mosaics\.sampling` = 2: expected at most 1 .*Å"),
+    ("mosaics.count", 24, r"`mosaics\.count` = 24: expected object .*each split"),
+    ("datasets.background_correlation", float("inf"), r"background_correlation` holds inf"),
+    ("training.levels", 7, r"`training\.levels` = 7: expected at most 6"),
+    ("training.average", 1, r"`training\.average` = 1: expected less than 1"),
+    ("training.batch", 0, r"`training\.batch` = 0: expected at least 1"),
+    ("validation.cutoff", 100, r"`validation\.cutoff` = 100: expected at least 200 .*eV"),
+    ("threads", 4, r"`threads` = 4: there is no such key"),
+    ("image.mode", "haadf", r"`image\.mode` = 'haadf': expected one of density, adf, hrtem"),
+    (
+        "microscope.energy",
+        -60,
+        r"`microscope\.energy` = -60: expected at least 10.*microscopes run",
+    ),
+    ("microscope.aperture", 0, r"`microscope\.aperture` = 0: expected more than 0"),
+    (
+        "microscope.preset",
+        "nion",
+        r"`microscope\.preset` = 'nion': expected one of adf_60kv_medium",
+    ),
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
 ]
@@ -88,7 +123,7 @@ def with_key(key, value):
     *parents, last = key.split(".")
     section = config
     for name in parents:
-        section = section[name]
+        section = section.setdefault(name, {})
     section[last] = value
     return config
 
@@ -97,6 +132,81 @@ def with_key(key, value):
 def test_wrong_values_are_named_with_a_remedy(key, value, message):
     with pytest.raises(ConfigurationError, match=message):
         checked(with_key(key, value))
+
+
+def leaves(schema, path=()):
+    for name, sub in schema["properties"].items():
+        if "properties" in sub:
+            yield from leaves(sub, (*path, name))
+        else:
+            yield ".".join((*path, name))
+
+
+@pytest.mark.parametrize("key", [*leaves(load_schema())])
+def test_every_key_refuses_nonsense_by_name(key):
+    with pytest.raises(ConfigurationError, match=rf"`{re.escape(key)}(\.0)?` = .*: expected"):
+        checked(with_key(key, [[None]]))
+
+
+REPEATED = [
+    ("training: {steps: 6}\ntraining: {width: 8}\n", r"`training` stands twice.*lines 1 and 2"),
+    ("dft:\n  xc: PBE\n  spin: true\n  xc: LDA\n", r"`dft\.xc` stands twice.*lines 2 and 4"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REPEATED)
+def test_a_key_that_stands_twice_is_named(tmp_path, text, message):
+    """YAML takes the last one without a word."""
+    file = tmp_path / "overlay.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=rf"(?s)overlay\.yaml: {message}"):
+        checked({}, files=[file])
+
+
+def test_anchors_and_merges_are_no_repetitions(tmp_path):
+    file = tmp_path / "overlay.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {x: 1}\n")
+    assert checked({}, files=[file, ROOT / "config/config.yaml"]) == checked({})
+
+
+@pytest.mark.parametrize(
+    ("mode", "microscope", "message"),
+    [
+        (
+            "adf",
+            {"inner": 250},
+            r"`microscope\.inner` = 250 mrad: expected less than .*outer` = 200",
+        ),
+        ("adf", {"inner": 10}, r"inner` = 10 mrad: expected at least `microscope\.aperture` = 31"),
+        ("adf", {"sampling": 0.2}, r"sampling` = 0\.2 Å: expected at most .* `microscope\.outer`"),
+        ("adf", {"energy": 300}, r"`microscope\.sampling` = 0\.05 Å: expected at most 0\.0328 Å"),
+        ("adf", {"defocus": 500}, r"the probe is .* Å wide; expected at most .* 12\.3 Å.*repeat"),
+        ("adf", {"preset": "hrtem_80kv"}, r"preset` = 'hrtem_80kv': expected one for .*adf_60kv"),
+        ("hrtem", {"cs": 1.0e7}, r"a point of the object spreads over .* at most .* 12\.3 Å"),
+    ],
+)
+def test_microscopes_that_cannot_work_are_refused(mode, microscope, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked({"image": {"mode": mode}, "microscope": microscope})
+    # a microscope that is not used does not matter
+    assert checked({"microscope": microscope})
+
+
+def test_presets_are_those_of_the_schema():
+    keys = load_schema()["properties"]["microscope"]["properties"]
+    assert keys["preset"]["enum"] == [*PRESETS, None]
+    assert set(keys) == {*PARAMETERS, "preset", "sampling"}
+    lens = microscope_of(checked({"image": {"mode": "adf"}, "microscope": {"inner": 70}}))
+    assert lens == PRESETS["adf_60kv_medium"] | {"inner": 70, "sampling": 0.05}
+
+
+def test_lattice_constants_of_the_schema_are_those_of_the_crystals():
+    known = load_schema()["properties"]["structures"]["properties"]["crystal"]
+    for name, build in BUILT_IN.items():
+        own = inspect.signature(build).parameters["lattice_constant"].default
+        assert known["x-lattice-constants"][name] == own
+        sides = cell_of({"crystal": name, "lattice_constant": None, "repeat": [2, 3]})
+        assert crystal(name, repeat=(2, 3)).cell.lengths()[:2] == pytest.approx(sides)
 
 
 def test_all_problems_are_told_at_once():

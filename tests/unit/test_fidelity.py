@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from temdenoise.judging import fidelity
-from temdenoise.judging.fidelity import Detector, calibrate, compare_defects, compare_features
+from temdenoise.judging.detector import Detector, calibrate
+from temdenoise.judging.fidelity import compare_defects, compare_features
 
 SPACING = 12.3  # pixels
 SIZE = 256
@@ -104,9 +105,11 @@ def test_atoms_are_pores_turned_over(detector, crystal):
 def test_clean_image_is_perfect(detector, crystal):
     image, known = crystal
     true = detector.features(image)
-    counts = compare_features(true, true, detector, image.shape)
+    counts = compare_features(true, true, known, detector, image.shape)
     assert counts["true"] == counts["found"] == counts["paired"] > 200
     assert counts["squared_distance"].max() == 0
+    # beside the two vacancies there are pores that are counted but not measured
+    assert 0 < counts["paired"] - len(counts["squared_distance"]) < 20
     assert defects(detector, image, known) == {"true": 2, "found": 2, "paired": 2}
 
 
@@ -115,7 +118,7 @@ def test_moved_image_moves_the_pores(detector, crystal):
     moved = np.fft.ifft2(
         np.fft.fft2(crystal[0]) * np.exp(-2j * np.pi * 0.4 * np.fft.fftfreq(SIZE))[:, None]
     )
-    counts = compare_features(detector.features(moved.real), true, detector, crystal[0].shape)
+    counts = compare_features(detector.features(moved.real), true, [], detector, crystal[0].shape)
     assert counts["paired"] == counts["true"]
     assert np.sqrt(counts["squared_distance"].mean()) == pytest.approx(0.4, abs=0.05)
 

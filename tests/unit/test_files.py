@@ -1,12 +1,20 @@
 """Files that appear whole or not at all, and TIFFs that know their sampling."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
 import tifffile
 from temdenoise.errors import DataError
-from temdenoise.files import atomic, read_json, read_table, write_json, write_table
+from temdenoise.files import (
+    atomic,
+    intact_archive,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from temdenoise.seeding import generator
 from temdenoise.storage import read_images, write_images
 
@@ -100,6 +108,21 @@ def test_table_round_trip(tmp_path):
     rows = [{"a": 1, "b": 0.25, "c": "x", "d": ""}, {"a": 2, "b": 1e-9, "c": "y,z", "d": ""}]
     write_table(tmp_path / "a.csv", rows)
     assert read_table(tmp_path / "a.csv") == rows
+
+
+def test_archives_tell_any_damage_to_their_content(tmp_path, rng):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weights", rng.bytes(500))
+        start = archive.getinfo("weights").header_offset + 30 + len("weights")
+    assert intact_archive(path)
+    whole = path.read_bytes()
+    for place in range(start, start + 500, 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        assert not intact_archive(path), place
+    for length in (0, 10, start + 100, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert not intact_archive(path), length
 
 
 def test_streams_are_independent():

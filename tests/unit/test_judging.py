@@ -6,8 +6,8 @@ import torch
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.judging import baselines
 from temdenoise.judging.baselines import BASELINES, Baseline, tune
+from temdenoise.judging.detector import calibrate
 from temdenoise.judging.evaluation import judge, tuned, worst_frames
-from temdenoise.judging.fidelity import calibrate
 from temdenoise.judging.metrics import ms_ssim
 from temdenoise.learning.inference import Denoiser
 

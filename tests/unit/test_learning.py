@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from temdenoise.errors import DataError
+from temdenoise.errors import ConfigurationError, DataError
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.learning.inference import Denoiser, load
 from temdenoise.learning.networks import UNet
@@ -186,6 +186,46 @@ def test_interrupted_training_ends_with_the_same_weights(
     assert history == undisturbed[1]
 
 
+@pytest.mark.parametrize("damage", ["cut short", "one bit"])
+def test_damaged_checkpoint_is_named_and_the_training_starts_again(
+    images, undisturbed, tmp_path, monkeypatch, damage
+):
+    make = Batches.__getitem__
+
+    def fail(self, step):
+        if step == 5:
+            raise OSError("killed")
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "__getitem__", fail)
+    with pytest.raises(OSError, match="killed"):
+        train(images, images, work=tmp_path / "work", **OPTIONS)
+    monkeypatch.setattr(Batches, "__getitem__", make)
+    checkpoint = tmp_path / "work/last.ckpt"
+    whole = checkpoint.read_bytes()
+    half = len(whole) // 2
+    broken = whole[:half]
+    if damage == "one bit":
+        broken += bytes([whole[half] ^ 1]) + whole[half + 1 :]
+    checkpoint.write_bytes(broken)
+    with pytest.warns(UserWarning, match=r"last\.ckpt: damaged or cut short; .* beginning"):
+        network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+    assert same(network, undisturbed[0])
+    assert history == undisturbed[1]
+
+
+def test_a_gpu_that_was_asked_for_is_not_replaced_by_the_cpu(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigurationError, match=r"gpu = 1 .* finds 0 here .* set gpu to"):
+        train(images, images, work=tmp_path / "work", gpus=1, **OPTIONS)
+    assert not (tmp_path / "work").exists()
+
+
+def test_no_gpu_means_the_cpu_even_where_there_is_one(images, undisturbed, tmp_path):
+    network, _ = train(images, images, work=tmp_path / "work", gpus=0, **OPTIONS)
+    assert same(network, undisturbed[0])
+
+
 def test_progress_bar_goes_where_someone_watches(images, tmp_path, capfd):
     bar = io.StringIO()
     train(images, images, work=tmp_path / "work", progress=bar, **OPTIONS)
@@ -304,7 +344,7 @@ def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"model\.pt: truncated"):
+        with pytest.raises(DataError, match=r"model\.pt: damaged, truncated"):
             load(path)
     torch.save({"format": "temdenoise-denoiser-1"}, path)
     with pytest.raises(DataError, match="denoiser-1', expected 'temdenoise-denoiser-2'"):

@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from temdenoise.configuration import load_schema
-from temdenoise.images.noise import NOISES, corrupt, smooth_background
+from temdenoise.images.noise import (
+    CAMERA_BLUR,
+    CAMERA_COLUMN,
+    NOISES,
+    PAPER_NOISES,
+    SCAN_JITTER,
+    SCAN_ROW,
+    c_noise_of_dose,
+    corrupt,
+    smooth_background,
+)
 from temdenoise.seeding import generator
 
 OPTIONS = {"background_correlation": 0.25}
@@ -114,3 +124,80 @@ def test_unknown_noise_is_refused(lattice, rng):
 def test_schema_knows_every_noise():
     schema = load_schema()["properties"]["datasets"]["properties"]["noises"]
     assert schema["items"]["enum"] == list(NOISES)
+    assert tuple(schema["default"]) == PAPER_NOISES
+
+
+@pytest.mark.parametrize("pedestal", [0.0, 3.0])
+@pytest.mark.parametrize("c_noise", [0.05, 0.5])
+def test_dose_moments(c_noise, pedestal, rng):
+    clean = np.full((400, 400), 0.5)
+    image = corrupt(clean, noise="dose", c_noise=c_noise, rng=rng, pedestal=pedestal)
+    spread = c_noise * np.sqrt(0.5 + pedestal)
+    assert image.mean() == pytest.approx(0.5, abs=5 * spread / 400)
+    assert image.std() == pytest.approx(spread, rel=0.02)
+    counts = (image + pedestal) / c_noise**2
+    assert np.allclose(counts, np.round(counts), atol=1e-3)
+
+
+def test_c_of_a_dose_gives_the_electrons_of_that_dose(rng):
+    """Counted electrons: D a² I in every pixel, whatever the scale's offset and range."""
+    dose, sampling, offset, extent = 2e4, 0.2, 0.003, 0.02
+    intensity = 0.011  # share of the beam on the detector
+    c_noise = c_noise_of_dose(dose, sampling=sampling, intensity_range=extent)
+    clean = np.full((500, 500), (intensity - offset) / extent)
+    noisy = corrupt(clean, noise="dose", c_noise=c_noise, rng=rng, pedestal=offset / extent)
+    electrons = (noisy * extent + offset) * dose * sampling**2
+    expected = dose * sampling**2 * intensity
+    assert electrons.mean() == pytest.approx(expected, rel=0.005)
+    assert electrons.var() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("wrong", "name"), [({"dose": 0}, "dose"), ({"sampling": -1}, "sampling")])
+def test_a_dose_that_makes_no_sense_is_refused(wrong, name):
+    right = {"dose": 1e4, "sampling": 0.1, "intensity_range": 0.01}
+    with pytest.raises(ValueError, match=rf"{name} = .*above 0"):
+        c_noise_of_dose(**right | wrong)
+
+
+@pytest.mark.parametrize("c_noise", [0.1, 1.0, 4.0])
+def test_scan_lines_moments(c_noise):
+    flat = noisy("scan_lines", c_noise)
+    line = flat.mean(axis=0)
+    # lines run along x: their brightness is common to a line, the rest is white
+    row = np.hypot(SCAN_ROW, 1 / np.sqrt(400)) * c_noise
+    assert line.std() == pytest.approx(row, rel=0.12)
+    assert (flat - line).std() == pytest.approx(c_noise, rel=0.01)
+    assert np.diff(flat, axis=0).std() == pytest.approx(np.sqrt(2) * c_noise, rel=0.01)
+
+
+@pytest.mark.parametrize("c_noise", [0.1, 1.0, 4.0])
+def test_scan_lines_are_displaced_by_the_stated_jitter(c_noise, rng):
+    """A ramp far steeper than the noise shows every line's displacement."""
+    slope = 1e4
+    ramp = np.add.outer(slope * np.arange(100), np.zeros(2000))
+    moved = corrupt(ramp, noise="scan_lines", c_noise=c_noise, rng=rng)[50] / slope - 50
+    assert moved.std() == pytest.approx(SCAN_JITTER * min(c_noise, 1), rel=0.06)
+    assert abs(moved.mean()) < 4 * SCAN_JITTER / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("c_noise", [0.1, 1.0])
+def test_camera_moments(c_noise):
+    image = noisy("camera", c_noise, shape=(800, 800))
+    within = image - image.mean(axis=1, keepdims=True)
+    assert within.std() == pytest.approx(c_noise, rel=0.01)
+    column = np.sqrt(CAMERA_COLUMN**2 + np.exp(-0.25 / CAMERA_BLUR**2) / 800)
+    assert image.mean(axis=1).std() == pytest.approx(column * c_noise, rel=0.1)
+    for distance in (1, 2):
+        product = within[:, distance:] * within[:, :-distance]
+        expected = np.exp(-(distance**2) / (4 * CAMERA_BLUR**2))
+        assert product.mean() / within.var() == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("c_noise", [0.1, 1.0])
+def test_contamination_is_slow_and_only_adds(c_noise):
+    image = noisy("contamination", c_noise)
+    assert image.min() >= 0.5 - 0.02 * c_noise
+    assert image.max() <= 0.5 + 1.02 * c_noise
+    assert image.mean() == pytest.approx(0.5 + c_noise / 2, abs=0.02 * c_noise)
+    # nothing from pixel to pixel: correlated over a quarter of the image
+    assert np.abs(np.diff(image, axis=0)).max() < 0.05 * c_noise

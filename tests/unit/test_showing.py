@@ -1,64 +1,26 @@
-"""Figures and report from made-up numbers."""
+"""Figures and the page of the validation from made-up numbers."""
 
-import re
 from html.parser import HTMLParser
 
-import numpy as np
+import made_up
 import pytest
 from ase import Atoms
 from temdenoise.configuration import checked
-from temdenoise.images.datasets import DataSet
-from temdenoise.images.noise import NOISES, corrupt
-from temdenoise.showing import figures, validation
+from temdenoise.images.noise import PAPER_NOISES as NOISES
+from temdenoise.showing import figures, supplement, validation
 from temdenoise.showing.comparison import NETWORKS, compared
-from temdenoise.showing.report import FIDELITY, cross_table, fidelity_table, report, summary
 from temdenoise.showing.style import journal
 from temdenoise.storage import Images
-
-C_NOISE = (0.1, 0.2, 0.3)
 
 
 @pytest.fixture(scope="module")
 def quality():
-    methods = {"raw": 0.5, "constant": 0.9, "gaussian_blur": 0.3}
-    rows = []
-    for noise in NOISES:
-        for c in C_NOISE:
-            lost = {(method, ""): value * c for method, value in methods.items()}
-            lost |= {("cnn", t): (0.15 if t == noise else 0.4) * c for t in NOISES}
-            lost |= {("universal", "all"): 0.16 * c, ("paper_like", noise): 0.25 * c}
-            rows += [
-                {
-                    "method": method,
-                    "trained_on": trained_on,
-                    "noise": noise,
-                    "c_noise": c,
-                    "region": "interpolation" if c < 0.25 else "extrapolation",
-                    "ms_ssim": 1 - value,
-                    "psnr_db": 20.0,
-                    "n_images": 2,
-                }
-                for (method, trained_on), value in lost.items()
-            ]
-    return rows
+    return made_up.quality()
 
 
 @pytest.fixture(scope="module")
 def images(lattice):
-    rng = np.random.default_rng(1)
-    options = {"rng": rng, "background_correlation": 0.25}
-    data = DataSet(lattice[None], lattice[None], [], (0.2, 0.2))
-    return {
-        "data": dict.fromkeys(NOISES, data),
-        "noisy": {
-            noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
-            for noise in NOISES
-        },
-        "denoised": {
-            method: {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES}
-            for method in NETWORKS
-        },
-    }
+    return made_up.images(lattice)
 
 
 def test_figure_1(lattice, images):
@@ -99,7 +61,7 @@ def test_figures_2_and_4_show_specialists_only(quality, images):
 
 def test_figure_s2_outlines_the_pores_where_patches_meet(images):
     with journal():
-        figure, rows = figures.figure_s2(c_noise=0.2, patch=64, **images)
+        figure, rows = supplement.figure_s2(c_noise=0.2, patch=64, **images)
         figure.canvas.draw()
     assert len(rows) == len(NOISES) * len(NETWORKS)
     assert {r["rms_error_in_panel"] for r in rows} == {0}
@@ -107,14 +69,9 @@ def test_figure_s2_outlines_the_pores_where_patches_meet(images):
 
 
 def test_figure_s3_frames_the_largest_error(lattice):
-    denoised = lattice.copy()
-    denoised[100:120, 60:80] += 0.5
-    stack = np.stack([lattice, denoised, np.full_like(lattice, 0.1), lattice])[None]
-    frame = {"method": "cnn", "c_noise": 0.25, "region": "interpolation", "image": 3}
-    about = {"frames": [frame | {"ms_ssim": 0.5}]}
-    worst = {noise: Images(stack, (0.2, 0.2), "1", "", about) for noise in NOISES}
+    worst = made_up.worst(lattice)
     with journal():
-        figure, rows = figures.figure_s3(worst=worst)
+        figure, rows = supplement.figure_s3(worst=worst)
         figure.canvas.draw()
     assert [r["noise"] for r in rows] == list(NOISES)
     assert all(r["x_px"] <= 100 and r["x_px"] + r["side_px"] >= 120 for r in rows)
@@ -170,13 +127,23 @@ def test_figure_s1_marks_the_joints(lattice):
         for split, r, a in (("train", 0.5, 0), ("val", 0.25, 1))
     }
     with journal():
-        figure, rows = figures.figure_s1(worst=worst)
+        figure, rows = supplement.figure_s1(worst=worst)
         figure.canvas.draw()
     assert rows == [
         {"split": "train", "worst_joint_ratio": 0.5, "crossed_along": "x"},
         {"split": "val", "worst_joint_ratio": 0.25, "crossed_along": "y"},
     ]
     assert figure.axes[0].get_title() == "train: ratio 0.50"
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.links, self.tags = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for key, value in attrs if key in ("src", "href")]
 
 
 def accuracy_rows():
@@ -219,72 +186,3 @@ def test_validation_page_needs_no_other_file(lattice, tmp_path, with_lattice):
     assert "<strong>2.0 %</strong>" in text
     assert ("2.4600" in text) == with_lattice
     assert ("10.1154/1.1536926" in text) == with_lattice
-
-
-@pytest.fixture(scope="module")
-def fidelity(quality):
-    return [
-        {k: row[k] for k in ("method", "trained_on", "noise", "c_noise", "region")}
-        | dict.fromkeys(FIDELITY, 0.125)
-        | {"coverage_68": "", "seam_ratio": ""}
-        for row in quality
-        if row["trained_on"] in ("", "all", row["noise"])
-    ]
-
-
-def test_fidelity_table_has_every_method_once(fidelity):
-    rows = fidelity_table(fidelity, 0.2)
-    assert len(rows) == len(NOISES) * 6
-    assert rows[0]["cells"] == ["0.1", "+0.125", "0.12", "–", "0.12", "–"]
-    assert {row["method"] for row in rows} >= {"Universal CNN", "Gaussian blur", "Noisy"}
-
-
-def test_summary_compares_with_the_best_rival(quality):
-    rows = summary(quality, 0.2)
-    assert {row["rival"] for row in rows} == {"gaussian blur"}
-    assert [row["noise"] for row in rows] == [model.title for model in NOISES.values()]
-    assert all(row["ratio"] == pytest.approx(0.5) for row in rows)
-    table = cross_table(quality, 0.2)
-    for index, (_, values) in enumerate(table["rows"]):
-        assert int(np.argmax(values)) == index
-
-
-class Page(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.links, self.tags = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for key, value in attrs if key in ("src", "href")]
-
-
-def test_report_needs_no_other_file(quality, fidelity, tmp_path):
-    png = tmp_path / "figure_1.png"
-    png.write_bytes(b"not really a picture")
-    text = report(
-        quality=quality,
-        fidelity=fidelity,
-        figures={"1": png},
-        structures={
-            "train-0000": {
-                "formula": "C60",
-                "energy_ev": -520.0,
-                "fermi_level_ev": -4.0,
-                "valence_electrons": 240.0,
-                "electrons_in_density": 240.0,
-                "scf_steps": 11,
-            }
-        },
-        joints={"train": {"worst_joint_ratio": 0.7}},
-        trainings={"gaussian": [{"step": 10, "train_l1": 0.1, "val_l1": 0.125}]},
-        config=checked({}),
-        c_noise=0.2,
-    )
-    page = Page()
-    page.feed(text)
-    assert all(link.startswith("data:") for link in page.links)
-    assert "script" not in page.tags
-    assert not re.search(r"url\(|@import", text)
-    assert "0.9700" in text
-    assert text.count("<tr>") > len(quality)

@@ -9,8 +9,10 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "config/README.md",
+    "docs/cluster.md",
     "docs/ground-truth.md",
     "docs/micrographs.md",
+    "docs/microscope.md",
     "results/README.md",
 ]
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "workflow/scripts/temdenoise"
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-STAGES = ("driver", "dft", "torch", "report", "micrographs")
+STAGES = ("driver", "dft", "imaging", "torch", "report", "micrographs")
 PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 
 # what each module may not import, since its environment does not hold it
@@ -21,6 +21,7 @@ FORBIDDEN = {
     "groundtruth.structures": "gpaw torch pytorch_lightning matplotlib",
     "groundtruth.dft": "torch pytorch_lightning matplotlib",
     "groundtruth.density": "ase gpaw scipy torch matplotlib tifffile",
+    "groundtruth.microscope": "gpaw torch pytorch_lightning tifffile",
     "groundtruth.mosaics": "ase gpaw torch matplotlib tifffile",
     "images.noise": "ase gpaw scipy torch matplotlib tifffile",
     "images.datasets": "ase gpaw torch matplotlib",
@@ -28,14 +29,18 @@ FORBIDDEN = {
     "learning.inference": "ase gpaw matplotlib pytorch_lightning",
     "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
     "showing.figures": "gpaw torch",
+    "showing.supplement": "ase gpaw torch",
+    "showing.pictures": "gpaw torch",
     "showing.report": "ase gpaw scipy torch",
     "showing.micrograph": "ase gpaw scipy torch",
     "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
+    "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # the command answers at once, before anything heavy is imported
     "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
+    "optics": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
     "provenance": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "showing.workflow_graph": "numpy ase gpaw scipy torch matplotlib tifffile yaml",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT, snakemake
 from temdenoise.configuration import checked
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.showing.workflow_graph import parse_job_counts
 
 SCIENCE = ("numpy", "scipy", "ase", "gpaw", "torch", "tifffile", "matplotlib")
@@ -35,6 +35,7 @@ def expected(config, noises=tuple(NOISES)):
         "calibrate_detector": 1,
         "collect_tables": 2,
         "draw_workflow": 1,
+        "record_provenance": 1,
         "plot_figure": 7,
         "report_ms_ssim": 1,
         "all": 1,
@@ -49,6 +50,21 @@ def test_graph_of_each_configuration(tmp_path, name):
     config = checked(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
     assert found == expected(config)
+
+
+@pytest.mark.parametrize("mode", ["adf", "hrtem"])
+def test_images_of_independent_atoms_need_no_dft(tmp_path, mode):
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    wanted = expected(config)
+    del wanted["run_dft"]
+    wanted["form_image"] = wanted.pop("project_density")
+    assert jobs(tmp_path, "--config", f"image={{mode: {mode}}}") == wanted
+
+
+def test_images_with_bonding_need_the_density_and_that_of_free_atoms(tmp_path):
+    found = jobs(tmp_path, "--config", "image={mode: hrtem, potential: dft}")
+    assert found["run_dft"] == found["superpose_atoms"] == found["form_image"] > 0
+    assert "project_density" not in found
 
 
 def test_one_noise_alone(tmp_path):
@@ -105,6 +121,15 @@ def test_wrong_configuration_stops_before_any_job(tmp_path, wrong, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_section_that_stands_twice_stops_before_any_job(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("training: {steps: 6}\ntraining: {width: 8}\n")
+    done = snakemake(tmp_path, "--configfile", path)
+    assert done.returncode != 0
+    assert "wrong.yaml: `training` stands twice (lines 1 and 2)" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_lint(tmp_path):

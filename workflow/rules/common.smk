@@ -1,5 +1,6 @@
 # Helpers only; nothing here needs more than Snakemake's own environment.
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -11,10 +12,13 @@ sys.path.insert(0, str(RULES.parent / "scripts"))
 
 from temdenoise.configuration import SPLITS, checked, families_of, models_of
 from temdenoise.errors import ConfigurationError
+from temdenoise.optics import microscope_of
 from temdenoise.provenance import code_digest, module_constant, module_digest
 
 try:
-    config = checked(config)
+    config = checked(
+        config, files=[f for f in workflow.configfiles if Path(f).is_file()]
+    )
 except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
@@ -24,6 +28,9 @@ FAMILIES = {
     for split, count in config["structures"]["count"].items()
 }
 MODELS = models_of(config)
+# What the detector looks for. ADF: the bright atoms. HRTEM with Cs < 0 and overfocus: the
+# dark pores, since atoms closer than the point resolution merge into a bright net
+FEATURE_OF = {"density": "pores", "adf": "atoms", "hrtem": "pores"}
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
 # numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints, S2
 # circles and borders of patches, S3 the failures
@@ -87,6 +94,32 @@ def split_maps(wildcards):
     return maps_of(wildcards.split)
 
 
+def dft_options():
+    """Options of the DFT; a potential needs the charge close to the nuclei, too."""
+    images = config["image"]["mode"] != "density"
+    return config["dft"] | ({"density": "valence"} if images else {})
+
+
+def image_inputs(wildcards):
+    """What the image of a structure is formed from: atoms alone, or with their bonding."""
+    atoms = {"atoms": f"results/structures/{wildcards.structure}.extxyz"}
+    if config["image"]["potential"] == "independent":
+        return atoms
+    folder = f"results/dft/{wildcards.structure}"
+    return atoms | {"bonded": f"{folder}/density.tif", "free": f"{folder}/free.tif"}
+
+
+def dft_summaries():
+    """Summaries of the DFT jobs; none where images are formed from independent atoms."""
+    images, potential = (
+        config["image"]["mode"] != "density",
+        config["image"]["potential"],
+    )
+    if images and potential == "independent":
+        return []
+    return [f"results/dft/{s}/summary.json" for s in all_structures()]
+
+
 def recipe(module):
     """RECIPE of a dear module, read without importing it."""
     return module_constant(module, "RECIPE")
@@ -118,9 +151,36 @@ def file_digest(path):
     return hashlib.sha256((RULES / path).read_bytes()).hexdigest()[:16]
 
 
+def text_digest(text):
+    """Digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def whole_code():
+    """Digest of the whole package, for the record; rules take that of what they use."""
+    package = RULES.parent / "scripts/temdenoise"
+    paths = sorted(path.relative_to(package) for path in package.rglob("*.py"))
+    return code_digest(*(".".join(path.with_suffix("").parts) for path in paths))
+
+
 def templates(*names):
-    """Templates of pages, named relative to the rules."""
-    return [f"../scripts/temdenoise/showing/{name}.html.j2" for name in names]
+    """Templates, style and script of pages, named relative to the rules."""
+    return [f"../scripts/temdenoise/showing/{name}" for name in names]
+
+
+def test_images(wildcards):
+    """The test split of every noise, and what each network makes of its first image."""
+    images = {
+        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
+        for noise in NOISES
+        for file in ("clean.tif", "noisy.tif", "manifest.json")
+    }
+    predictions = {
+        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
+        for noise in NOISES
+        for method in ("cnn", "universal", "paper_like")
+    }
+    return images | predictions
 
 
 def figure_inputs(wildcards):
@@ -131,26 +191,18 @@ def figure_inputs(wildcards):
         return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
     if wildcards.figure == "S3":
         return {f"worst_{n}": f"results/evaluation/{n}/worst.tif" for n in NOISES}
-    images = {
-        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
-        for noise in NOISES
-        for file in ("clean.tif", "noisy.tif", "manifest.json")
-    }
+    images = test_images(wildcards)
     if wildcards.figure == "1":
         shown = structures("train")[:3]
-        return images | {
+        clean_and_noisy = {k: v for k, v in images.items() if "/datasets/" in v}
+        return clean_and_noisy | {
             "atoms": [f"results/structures/{s}.extxyz" for s in shown],
             "maps": [f"results/maps/{s}.tif" for s in shown],
             "joined": "results/mosaics/train/joined.tif",
             "shifted": "results/mosaics/train/images.tif",
             "joints": "results/mosaics/train/joints.json",
         }
-    predictions = {
-        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
-        for noise in NOISES
-        for method in ("cnn", "universal", "paper_like")
-    }
-    return images | predictions | {"quality": "results/evaluation/quality.csv"}
+    return images | {"quality": "results/evaluation/quality.csv"}
 
 
 MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}

@@ -19,9 +19,26 @@ rule run_dft:
     conda:
         "../../envs/dft.yaml"
     params:
-        options=config["dft"],
+        options=dft_options(),
         recipe=recipe("groundtruth.dft"),
     message:
         "DFT of structure {wildcards.structure}"
     script:
         "../scripts/run_dft.py"
+
+
+# what bonding changes is the difference from this
+use rule run_dft as superpose_atoms with:
+    output:
+        density="results/dft/{structure}/free.tif",
+        summary="results/dft/{structure}/free.json",
+    log:
+        "results/logs/superpose_atoms/{structure}.log",
+        gpaw="results/logs/superpose_atoms/{structure}.gpaw.txt",
+    benchmark:
+        "results/benchmarks/superpose_atoms/{structure}.tsv"
+    params:
+        options=dft_options() | {"ground_truth": "superposition"},
+        recipe=recipe("groundtruth.dft"),
+    message:
+        "Free atoms of structure {wildcards.structure}"

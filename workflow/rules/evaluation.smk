@@ -25,7 +25,8 @@ rule calibrate_detector:
     conda:
         "../../envs/torch.yaml"
     params:
-        code=code_digest("judging.fidelity", "groundtruth.mosaics", "storage"),
+        feature=FEATURE_OF[config["image"]["mode"]],
+        code=code_digest("judging.detector", "groundtruth.mosaics", "storage"),
     message:
         "Calibrating the detector of pores and defects"
     script:

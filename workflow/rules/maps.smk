@@ -1,6 +1,6 @@
-# Needs: results/dft/{structure}/density.tif
-# Makes: results/maps/{structure}.tif         (projected density, e/Å²)
-#        results/mosaics/{split}/images.tif   (joined and shifted images, e/Å²)
+# Needs: results/dft/{structure}/density.tif, or results/structures/{structure}.extxyz for images
+# Makes: results/maps/{structure}.tif         (projected density, e/Å²; or image.mode: adf, hrtem)
+#        results/mosaics/{split}/images.tif   (joined and shifted images)
 #        results/mosaics/{split}/joined.tif   (the same before the shift)
 #        results/mosaics/{split}/worst.tif    (cut out around the joint with the largest jump)
 #        results/mosaics/{split}/joints.json  (structures, shifts, quality of the joints)
@@ -24,6 +24,36 @@ rule project_density:
         "Projecting the density of {wildcards.structure}"
     script:
         "../scripts/project_density.py"
+
+
+rule form_image:
+    input:
+        unpack(image_inputs),
+    output:
+        map="results/maps/{structure}.tif",
+    log:
+        "results/logs/form_image/{structure}.log",
+    benchmark:
+        "results/benchmarks/form_image/{structure}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    params:
+        microscope=microscope_of(config),
+        code=code_digest("groundtruth.microscope", "groundtruth.density", "storage"),
+    message:
+        "Imaging {wildcards.structure}"
+    script:
+        "../scripts/form_image.py"
+
+
+# one map of every structure: the density's, or the microscope's
+if config["image"]["mode"] == "density":
+
+    ruleorder: project_density > form_image
+
+else:
+
+    ruleorder: form_image > project_density
 
 
 rule join_maps:

@@ -1,7 +1,43 @@
 # Needs: results/evaluation/, results/datasets/{noise}/test/, maps and structures
-# Makes: results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
+# Makes: results/provenance.json           (versions, machines, seed, commit, digests)
+#        results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
 #        results/figures/figure_{figure}.* (PDF, PNG, and CSV with the numbers shown)
-#        results/report.html               (everything in one page)
+#        results/report.html               (everything in one page, with results/benchmarks)
+
+
+rule record_provenance:
+    input:
+        tables=["results/structures/structures.csv"]
+        + expand("results/evaluation/{table}.csv", table=["quality", "fidelity"]),
+        models=expand("results/models/{model}/model.pt", model=MODELS),
+        datasets=expand(
+            "results/datasets/{noise}/{split}/{file}",
+            noise=NOISES,
+            split=SPLITS,
+            file=["clean.tif", "noisy.tif", "manifest.json"],
+        ),
+        images=expand("results/mosaics/{split}/images.tif", split=SPLITS),
+        maps=[path for split in SPLITS for path in maps_of(split)],
+        densities=[
+            path.replace("summary.json", "density.tif") for path in dft_summaries()
+        ],
+    output:
+        record="results/provenance.json",
+    log:
+        "results/logs/record_provenance.log",
+    benchmark:
+        "results/benchmarks/record_provenance.tsv"
+    conda:
+        "../../envs/driver.yaml"
+    params:
+        seed=config["seed"],
+        configuration=text_digest(json.dumps(config, sort_keys=True)),
+        recipes={m: recipe(m) for m in ("groundtruth.dft", "learning.training")},
+        code=whole_code(),
+    message:
+        "Recording where the results come from"
+    script:
+        "../scripts/record_provenance.py"
 
 
 rule draw_workflow:
@@ -15,7 +51,7 @@ rule draw_workflow:
         "../../envs/driver.yaml"
     params:
         config=config,
-        snakefile=str(workflow.main_snakefile),
+        snakefile=str((RULES / "../../Snakefile").resolve()),
         code=code_digest("showing.workflow_graph"),
     message:
         "Asking Snakemake for the graph of the workflow"
@@ -41,7 +77,7 @@ rule plot_figure:
         c_noise=config["report"]["c_noise"],
         patch=config["training"]["patch"],
         fade_width=config["structures"]["fade_width"],
-        code=code_digest("showing.figures", "storage"),
+        code=code_digest("showing.figures", "showing.supplement", "storage"),
     message:
         "Plotting figure {wildcards.figure}"
     script:
@@ -50,12 +86,17 @@ rule plot_figure:
 
 rule report_ms_ssim:
     input:
+        unpack(test_images),
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
+        worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        structures=[f"results/dft/{s}/summary.json" for s in all_structures()],
+        summaries=dft_summaries(),
+        atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
+        maps=[f"results/maps/{s}.tif" for s in all_structures()],
         joints=expand("results/mosaics/{split}/joints.json", split=SPLITS),
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
+        provenance="results/provenance.json",
     output:
         page="results/report.html",
     log:
@@ -66,8 +107,15 @@ rule report_ms_ssim:
         "../../envs/report.yaml"
     params:
         config=config,
-        code=code_digest("showing.report"),
-        templates=[file_digest(path) for path in templates("page", "report")],
+        # no input: a measurement that is missing is no reason to compute anything again
+        benchmarks="results/benchmarks",
+        code=code_digest("showing.report", "showing.pictures"),
+        templates=[
+            file_digest(path)
+            for path in templates(
+                "page.html.j2", "report.html.j2", "report.css", "report.js"
+            )
+        ],
     message:
         "Composing the report"
     script:

@@ -22,7 +22,8 @@ rule build_crystal:
         },
         name=config["structures"]["crystal"],
         elements=foreign_elements(),
-        basis=config["dft"]["basis"],
+        # elements need datasets only where there are DFT jobs
+        basis=config["dft"]["basis"] if dft_summaries() else None,
         xc=config["dft"]["xc"],
         code=code_digest("groundtruth.crystals"),
     message:

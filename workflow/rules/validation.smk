@@ -94,7 +94,10 @@ rule report_validation:
         config=config,
         variants=VARIANTS,
         code=code_digest("showing.validation", "storage"),
-        templates=[file_digest(path) for path in templates("page", "validation")],
+        templates=[
+            file_digest(path)
+            for path in templates("page.html.j2", "validation.html.j2")
+        ],
     message:
         "Reporting the validation"
     script:

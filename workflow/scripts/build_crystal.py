@@ -8,7 +8,8 @@ from temdenoise.jobs import job
 with job(snakemake) as say:
     params = snakemake.params
     atoms = crystal(params.name, **params.options)
-    check_elements([*atoms.symbols, *params.elements], basis=params.basis, xc=params.xc)
+    if params.basis:
+        check_elements([*atoms.symbols, *params.elements], basis=params.basis, xc=params.xc)
     with atomic(snakemake.output.atoms) as path:
         write(path, atoms, format="extxyz")
     x, y, _ = atoms.cell.lengths()

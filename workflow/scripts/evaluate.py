@@ -7,8 +7,8 @@ from temdenoise.files import read_json, read_table, write_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
+from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import judge, tuned, worst_frames
-from temdenoise.judging.fidelity import Detector
 from temdenoise.learning.inference import load
 from temdenoise.storage import write_images
 

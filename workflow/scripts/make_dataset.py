@@ -1,12 +1,11 @@
 """Make the clean and noisy images of one noise and split (rule make_dataset)."""
 
-import hashlib
 from dataclasses import asdict
-from pathlib import Path
 
 from temdenoise.files import read_json, write_json
 from temdenoise.images.datasets import frames, intensity_scale, noisy_frames
 from temdenoise.jobs import job
+from temdenoise.seals import digest
 from temdenoise.storage import read_images, write_images
 
 with job(snakemake) as say:
@@ -34,6 +33,7 @@ with job(snakemake) as say:
             seed=params.seed,
             background_correlation=params.background_correlation,
             clip=params.clip,
+            pedestal=scale.pedestal,
         ),
         shape=(len(listed), *shape[1:]),
         quantity=f"normalised {images.quantity} with {noise} noise",
@@ -50,10 +50,7 @@ with job(snakemake) as say:
             "structures": read_json(snakemake.input.joints)["structures"],
             "sampling_angstrom": images.sampling,
             "scale": asdict(scale) | {"unit": images.unit},
-            "sha256": {
-                name: hashlib.sha256(Path(output[name]).read_bytes()).hexdigest()
-                for name in ("clean", "noisy")
-            },
+            "sha256": {name: digest(output[name]) for name in ("clean", "noisy")},
             "frames": [asdict(frame) for frame in listed],
         },
     )

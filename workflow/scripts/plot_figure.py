@@ -7,7 +7,7 @@ from ase.io import read
 from temdenoise.files import atomic, read_json, read_table, write_table
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
-from temdenoise.showing import figures
+from temdenoise.showing import figures, supplement
 from temdenoise.showing.comparison import NETWORKS
 from temdenoise.showing.style import journal
 from temdenoise.storage import read_images
@@ -53,17 +53,19 @@ with job(snakemake) as say, journal():
     elif number == "5":
         figure, rows = figures.figure_5(graph=read_json(given.graph))
     elif number == "S1":
-        figure, rows = figures.figure_s1(
+        figure, rows = supplement.figure_s1(
             worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
         )
     elif number == "S3":
-        figure, rows = figures.figure_s3(
+        figure, rows = supplement.figure_s3(
             worst={name.removeprefix("worst_"): read_images(path) for name, path in given.items()}
         )
     else:
         shown = {"data": tests, "noisy": noisy, "denoised": denoised}
         if number == "S2":
-            figure, rows = figures.figure_s2(**shown, c_noise=params.c_noise[0], patch=params.patch)
+            figure, rows = supplement.figure_s2(
+                **shown, c_noise=params.c_noise[0], patch=params.patch
+            )
         else:
             draw, c_noise = {
                 "2": (figures.figure_2, params.c_noise),

@@ -2,22 +2,70 @@
 
 from pathlib import Path
 
-from temdenoise.files import atomic, read_json, read_table
+import numpy as np
+from ase.io import read
+from temdenoise.configuration import models_of
+from temdenoise.files import atomic, read_benchmarks, read_json, read_table
+from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
-from temdenoise.showing.report import report
+from temdenoise.showing import pictures
+from temdenoise.showing.comparison import NETWORKS
+from temdenoise.showing.report import LIMIT, Run, report
+from temdenoise.storage import read_images
 
 with job(snakemake) as say:
     given, config = snakemake.input, snakemake.params.config
+    tests = {
+        noise: read_dataset(
+            **{kind: given[f"{noise}_{kind}"] for kind in ("clean", "noisy", "manifest")}
+        )
+        for noise in config["datasets"]["noises"]
+    }
+    # by noise and C: the first test image
+    noisy = {
+        noise: {f.c_noise: np.asarray(data.noisy[f.index]) for f in data.frames if f.image == 0}
+        for noise, data in tests.items()
+    }
+    denoised = {
+        method: {
+            noise: dict(
+                zip(noisy[noise], read_images(given[f"{noise}_{method}"]).data[:, 0], strict=True)
+            )
+            for noise in tests
+        }
+        for method in NETWORKS
+    }
+
+    def drawn(paths):
+        """Choose the structures that are drawn."""
+        return map(Path, pictures.spread(paths, pictures.STRUCTURES))
+
     page = report(
-        quality=read_table(given.quality),
-        fidelity=read_table(given.fidelity),
-        figures={Path(path).stem.removeprefix("figure_"): Path(path) for path in given.figures},
-        structures={Path(path).parent.name: read_json(path) for path in given.structures},
-        joints={Path(path).parent.name: read_json(path) for path in given.joints},
-        trainings={Path(path).parent.name: read_table(path) for path in given.trainings},
-        config=config,
-        c_noise=config["report"]["c_noise"][0],
+        Run(
+            quality=read_table(given.quality),
+            fidelity=read_table(given.fidelity),
+            structures={Path(path).parent.name: read_json(path) for path in given.summaries},
+            cards=pictures.structure_cards(
+                {path.stem: read(path) for path in drawn(given.atoms)},
+                {path.stem: read_images(path) for path in drawn(given.maps)},
+                fade_width=config["structures"]["fade_width"],
+            ),
+            joints={Path(path).parent.name: read_json(path) for path in given.joints},
+            trainings={Path(path).parent.name: read_table(path) for path in given.trainings},
+            models=models_of(config),
+            enlarged=pictures.enlarged(tests, noisy, denoised, keep=config["report"]["c_noise"]),
+            worst=pictures.worst_cases(
+                {Path(path).parent.name: read_images(path) for path in given.worst}
+            ),
+            figures={Path(path).stem.removeprefix("figure_"): Path(path) for path in given.figures},
+            benchmarks=read_benchmarks(snakemake.params.benchmarks),
+            config=config,
+            provenance=read_json(given.provenance) if "provenance" in dict(given.items()) else None,
+        )
     )
     with atomic(snakemake.output.page) as path:
         path.write_text(page, encoding="utf-8")
-    say(f"open {snakemake.output.page} in a browser")
+    size = len(page.encode())
+    say(f"open {snakemake.output.page} in a browser ({size / 1e6:.1f} MB)")
+    if size > LIMIT:
+        say(f"WARNING: more than {LIMIT / 1e6:.0f} MB: too large to send around")

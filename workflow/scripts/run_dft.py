@@ -4,15 +4,18 @@ import numpy as np
 from ase.io import read
 from temdenoise.files import write_json
 from temdenoise.groundtruth.dft import run_dft
-from temdenoise.groundtruth.parallel import run_dft_parallel
+from temdenoise.groundtruth.parallel import LAUNCHER, run_dft_parallel
 from temdenoise.jobs import job
 from temdenoise.storage import write_images
 
 with job(snakemake) as say:
     atoms = read(snakemake.input.atoms)
     options = {**snakemake.params.options, "txt": snakemake.log.gpaw}
-    if snakemake.threads > 1:
-        result = run_dft_parallel(atoms, processes=snakemake.threads, **options)
+    # a profile may hand the processes of MPI to the scheduler: `mpi: srun`, `tasks: 8`
+    processes = snakemake.resources.get("tasks", snakemake.threads)
+    if processes > 1:
+        launcher = (snakemake.resources.get("mpi", LAUNCHER[0]), *LAUNCHER[1:])
+        result = run_dft_parallel(atoms, processes=processes, launcher=launcher, **options)
     else:
         result = run_dft(atoms, **options)
     write_images(
@@ -25,8 +28,6 @@ with job(snakemake) as say:
         expected_electrons=result.expected_electrons,
     )
     write_json(snakemake.output.summary, result.summary)
-    say(
-        "{energy_ev:.3f} eV after {scf_steps} SCF steps, {scf_seconds:.0f} s".format_map(
-            result.summary
-        )
-    )
+    about = result.summary
+    energy = "free atoms" if about["energy_ev"] is None else f"{about['energy_ev']:.3f} eV"
+    say(f"{energy} after {about['scf_steps']} SCF steps, {about['scf_seconds']:.0f} s")

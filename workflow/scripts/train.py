@@ -11,6 +11,7 @@ from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.training import train
+from temdenoise.micrographs.fitting import described
 
 with job(snakemake) as say:
     given, params = snakemake.input, snakemake.params
@@ -39,9 +40,11 @@ with job(snakemake) as say:
         c_noise=(low, high),
         background_correlation=manifests[0]["background_correlation"],
         clip=manifests[0]["clip"],
+        pedestal=manifests[0]["scale"]["offset"] / manifests[0]["scale"]["range"],
         **params.model["options"],
         seed=params.seed,
         threads=snakemake.threads,
+        gpus=snakemake.resources.get("gpu"),
         work=folder / f"work-{hashlib.sha256(identity.encode()).hexdigest()[:12]}",
         progress=say.terminal,
     )
@@ -54,6 +57,12 @@ with job(snakemake) as say:
         "options": params.model["options"],
     }
     about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
+    about |= described(
+        next(iter(training.values())).clean,
+        mode=snakemake.config["image"]["mode"],
+        crystal=Path(snakemake.config["structures"]["crystal"]).stem,
+        sampling=next(iter(training.values())).sampling,
+    )
     if params.model["stitched"]:
         about["patch"] = params.model["options"]["patch"]
     denoiser = Denoiser(network, about)

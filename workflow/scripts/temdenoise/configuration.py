@@ -6,7 +6,7 @@ Used by the Snakefile, so it needs nothing beyond what Snakemake itself installs
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from temdenoise import optics
 from temdenoise.errors import ConfigurationError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -26,13 +27,15 @@ def load_schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
-def checked(config: dict[str, Any]) -> dict[str, Any]:
+def checked(config: dict[str, Any], *, files: Iterable[str | Path] = ()) -> dict[str, Any]:
     """Fill in defaults and refuse what the workflow cannot run with.
 
     Parameters
     ----------
     config
         The configuration as read; not changed.
+    files
+        What it was read from; a key must not stand in one of them twice.
 
     Returns
     -------
@@ -46,7 +49,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     """
     schema = load_schema()
     config = deepcopy(config)
-    problems = [*_not_finite(config)]
+    problems = [problem for file in files for problem in _repeated(Path(file))]
+    problems += _not_finite(config)
     _fill_defaults(config, schema)
     problems += [_describe(e) for e in Draft202012Validator(schema).iter_errors(config)]
     if not problems:
@@ -154,6 +158,28 @@ def _fill_defaults(config: Any, schema: dict[str, Any]) -> None:
             _fill_defaults(config[key], sub)
 
 
+def _repeated(file: Path) -> Iterator[str]:
+    """Find keys that stand twice: YAML takes the last of them without a word."""
+
+    def walk(node: yaml.Node, key: str = "") -> Iterator[str]:
+        if isinstance(node, yaml.MappingNode):
+            seen: dict[str, int] = {}
+            for name, value in node.value:
+                inside = f"{key}.{name.value}".lstrip(".")
+                line = name.start_mark.line + 1
+                if inside in seen:
+                    yield (
+                        f"{file}: `{inside}` stands twice (lines {seen[inside]} and {line}), of "
+                        "which only the last would count; put both into one"
+                    )
+                seen[inside] = line
+                yield from walk(value, inside)
+
+    tree = yaml.compose(file.read_text(encoding="utf-8"))
+    if tree is not None:
+        yield from walk(tree)
+
+
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
@@ -236,11 +262,42 @@ def _unusable_micrographs(config: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def cell_of(structures: dict[str, Any]) -> tuple[float, float] | None:
+    """Sides of a built-in crystal's supercell along x and y [Å]; None for a file's.
+
+    Examples
+    --------
+    >>> cell_of({"crystal": "mos2", "lattice_constant": 3.0, "repeat": [4, 2]})
+    (12.0, 10.392304845413264)
+    """
+    known = load_schema()["properties"]["structures"]["properties"]["crystal"]
+    own = known["x-lattice-constants"].get(structures["crystal"])
+    a = structures["lattice_constant"] or own
+    if own is None or a is None:
+        return None
+    return a * structures["repeat"][0], a * math.sqrt(3) * structures["repeat"][1]
+
+
+def _unusable_microscope(config: dict[str, Any]) -> Iterator[str]:
+    mode, preset = config["image"]["mode"], config["microscope"]["preset"]
+    if mode == "density":
+        return
+    if preset and optics.PRESETS[preset]["mode"] != mode:
+        fitting = [name for name, about in optics.PRESETS.items() if about["mode"] == mode]
+        yield (
+            f"`microscope.preset` = {preset!r}: expected one for `image.mode` = {mode!r}: "
+            f"{', '.join(fitting)}, or null"
+        )
+        return
+    yield from optics.impossible(optics.microscope_of(config), cell_of(config["structures"]))
+
+
 def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     """Check what no single key can tell."""
     structures, datasets = config["structures"], config["datasets"]
     training, mosaics = config["training"], config["mosaics"]
     yield from _unusable_crystal(structures)
+    yield from _unusable_microscope(config)
     families = structures["families"]
     if not any(family["share"] for family in families.values()):
         yield "`structures.families`: every `share` is 0; expected one above 0"

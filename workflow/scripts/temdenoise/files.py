@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: JSON and tidy CSV.
+"""Files that appear whole or not at all: JSON and tidy CSV; archives that are whole.
 
 A file is written under a temporary name that contains the process id, and
 renamed when complete. Needs the standard library only.
@@ -7,6 +7,8 @@ renamed when complete. Needs the standard library only.
 import csv
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,8 +85,8 @@ def write_table(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> N
             writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
-def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """Read a CSV; cells that look like numbers become numbers.
+def read_table(path: str | os.PathLike, *, delimiter: str = ",") -> list[dict[str, Any]]:
+    """Read a CSV (or a table with another delimiter); cells that look like numbers become numbers.
 
     Examples
     --------
@@ -104,4 +106,37 @@ def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
         return cell
 
     with Path(path).open(newline="", encoding="utf-8") as file:
-        return [{k: parse(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [
+            {k: parse(v) for k, v in row.items()}
+            for row in csv.DictReader(file, delimiter=delimiter)
+        ]
+
+
+def read_benchmarks(folder: str | os.PathLike) -> dict[str, list[dict[str, Any]]]:
+    """Read all that Snakemake measured, by rule.
+
+    Parameters
+    ----------
+    folder
+        Holds ``{rule}.tsv`` and ``{rule}/.../*.tsv``; a folder that does not exist
+        holds nothing.
+
+    Returns
+    -------
+    dict
+        Rows of all files of each rule: ``s``, ``max_rss``, ``cpu_time`` and others.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        found.setdefault(rule, []).extend(read_table(path, delimiter="\t"))
+    return found
+
+
+def intact_archive(path: str | os.PathLike) -> bool:
+    """Tell whether a zip archive, which is what PyTorch writes, fits its own checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError):
+        return False

@@ -61,9 +61,9 @@ def run_dft_parallel(
             subprocess.run(command, check=False, env=environment)
         except FileNotFoundError as error:
             raise ConfigurationError(
-                f"run_dft has {processes} threads, so it is to run on {processes} MPI processes, "
-                f"but there is no {launcher[0]}; install MPI, or give run_dft one thread "
-                "(set-threads in the profile)"
+                f"run_dft is to run on {processes} MPI processes (its threads, or its `tasks`, in "
+                f"the profile), but there is no {launcher[0]}; install MPI, or give run_dft one "
+                "thread (set-threads in the profile)"
             ) from error
         failure = folder / "failure.json"
         if failure.exists():
@@ -82,9 +82,9 @@ def check_mpi(processes: int) -> None:
     """Refuse several processes if GPAW was built for one."""
     if processes > 1 and not cgpaw.have_mpi:
         raise ConfigurationError(
-            f"run_dft has {processes} threads, so it is to run on {processes} MPI processes, but "
-            "GPAW was built without MPI; build it with an MPI compiler, or give run_dft one "
-            "thread (set-threads in the profile)"
+            f"run_dft is to run on {processes} MPI processes (its threads, or its `tasks`, in the "
+            "profile), but GPAW was built without MPI; build it with an MPI compiler, or give "
+            "run_dft one thread (set-threads in the profile)"
         )
 
 

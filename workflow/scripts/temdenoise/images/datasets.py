@@ -20,11 +20,16 @@ class IntensityScale:
     Attributes
     ----------
     offset, range
-        In the unit of the maps, e/Å².
+        In the unit of the maps, e/Å² or share of the beam.
     """
 
     offset: float
     range: float
+
+    @property
+    def pedestal(self) -> float:
+        """Intensity that normalising takes away [normalised intensity]."""
+        return self.offset / self.range
 
     def normalise(self, density: np.ndarray) -> np.ndarray:
         """Send density [e/Å²] to about [0, 1], float32."""
@@ -144,6 +149,7 @@ def noisy_frames(
     seed: int,
     background_correlation: float,
     clip: bool,
+    pedestal: float = 0.0,
 ) -> Iterator[np.ndarray]:
     """Yield the noisy frames one by one, each from a random stream of its own.
 
@@ -153,7 +159,7 @@ def noisy_frames(
         Normalised images, shape (n_images, x, y).
     listed
         The frames wanted.
-    noise, background_correlation, clip
+    noise, background_correlation, clip, pedestal
         See `noise.corrupt`.
     split, seed
         Name the random streams.
@@ -166,4 +172,5 @@ def noisy_frames(
             rng=generator(seed, "noise", noise, split, frame.image, repr(frame.c_noise)),
             clip=clip,
             background_correlation=background_correlation,
+            pedestal=pedestal,
         )

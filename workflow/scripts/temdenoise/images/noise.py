@@ -56,6 +56,141 @@ def background_gaussian(
     return clean + c_noise * (background + rng.standard_normal(clean.shape))
 
 
+def dose(
+    clean: np.ndarray, c_noise: float, rng: np.random.Generator, *, pedestal: float = 0.0
+) -> np.ndarray:
+    """Count electrons at a dose: y = Poisson(λ max(x + p, 0)) / λ - p, with λ = 1/C².
+
+    The pedestal p is the intensity that normalising took away, offset / range of the
+    `datasets.IntensityScale`: x + p is the intensity I over the range, which is what is
+    counted. With I the share of the beam, a pixel of side a [Å] at the dose D [e/Å²]
+    counts D a² I electrons, so λ = D a² range and
+
+        C = 1 / sqrt(D a² range)
+
+    (see `c_noise_of_dose`). The standard deviation is C sqrt(x + p). In ADF p is almost
+    0; in HRTEM, with its bright background, it is large.
+    """
+    if c_noise == 0:
+        return np.array(clean, dtype=np.float64)
+    counts = c_noise**-2
+    return rng.poisson(counts * np.maximum(clean + pedestal, 0)) / counts - pedestal
+
+
+def c_noise_of_dose(dose: float, *, sampling: float, intensity_range: float) -> float:
+    """C of `dose` noise at a dose: C = 1 / sqrt(D a² range).
+
+    Parameters
+    ----------
+    dose
+        D [e/Å²].
+    sampling
+        Side a of a pixel [Å].
+    intensity_range
+        Range of the intensity scale [share of the beam].
+
+    Raises
+    ------
+    ValueError
+        If any of the three is not above 0.
+
+    Examples
+    --------
+    >>> round(c_noise_of_dose(1e6, sampling=0.1, intensity_range=0.01), 6)
+    0.1
+    """
+    for name, value in (
+        ("dose", dose),
+        ("sampling", sampling),
+        ("intensity_range", intensity_range),
+    ):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} = {value!r}: expected a finite number above 0")
+    return float((dose * sampling**2 * intensity_range) ** -0.5)
+
+
+SCAN_ROW = 0.3
+"""Row noise over white noise in `scan_lines`."""
+
+SCAN_JITTER = 0.5
+"""Standard deviation of the jitter of scan lines at C = 1 and above [pixels]."""
+
+
+def scan_lines(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> np.ndarray:
+    """Scan a frame line by line along x (STEM): y(x, j) = x(x + δ_j, j) + C (0.3 r_j + n).
+
+    Line j is displaced by δ_j ~ 0.5 min(C, 1) N(0, 1) pixels (jitter; by linear
+    interpolation, the image is continued by its edge) and brighter by 0.3 C r_j (row
+    noise), r_j ~ N(0, 1), beside the white noise C n. The jitter does not grow beyond C = 1:
+    a line farther off would be none of this image.
+    """
+    columns, lines = clean.shape
+    jitter = SCAN_JITTER * min(c_noise, 1.0) * rng.standard_normal(lines)
+    rows = SCAN_ROW * rng.standard_normal(lines)
+    white = rng.standard_normal(clean.shape)
+    if c_noise == 0:
+        return np.array(clean, dtype=np.float64)
+    position = np.clip(np.arange(columns)[:, None] + jitter, 0, columns - 1)
+    left = np.minimum(position.astype(int), columns - 2)
+    share = position - left
+    line = np.arange(lines)
+    displaced = (1 - share) * clean[left, line] + share * clean[left + 1, line]
+    return displaced + c_noise * (rows + white)
+
+
+CAMERA_BLUR = 0.6
+"""Standard deviation of the camera's point spread in `camera` [pixels]."""
+
+CAMERA_COLUMN = 0.3
+"""Column noise over pixel noise in `camera`."""
+
+
+def camera(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of a camera (HRTEM): y = x + C (g + 0.3 c_i), g correlated by the detector's MTF.
+
+    g is white noise after the modulation transfer function MTF(q) = exp(-2π² s² q²), a
+    Gaussian point spread of s = 0.6 pixels, with unit variance; pixels d apart are
+    correlated by exp(-d² / (4 s²)), neighbours by one half. c_i ~ N(0, 1) is common to
+    all pixels of column i, since they share a read-out. The image itself is not blurred,
+    so that C = 0 changes nothing: its own blur belongs to the microscope's source size.
+    """
+    margin = 4  # the noise before the MTF reaches beyond the image
+    shape = tuple(n + 2 * margin for n in clean.shape)
+    qx, qy = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    transfer = np.exp(-2 * (np.pi * CAMERA_BLUR) ** 2 * (qx**2 + qy**2))
+    white = np.fft.rfft2(rng.standard_normal(shape))
+    # Parseval: variance after the transfer, from that of the point spread
+    power = np.sum(np.fft.irfft2(transfer, s=shape) ** 2)
+    correlated = np.fft.irfft2(white * transfer, s=shape) / np.sqrt(power)
+    correlated = correlated[margin:-margin, margin:-margin]
+    columns = CAMERA_COLUMN * rng.standard_normal(clean.shape[0])[:, None]
+    return clean + c_noise * (correlated + columns)
+
+
+def contamination(
+    clean: np.ndarray,
+    c_noise: float,
+    rng: np.random.Generator,
+    *,
+    background_correlation: float,
+    extent: tuple[int, int] | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> np.ndarray:
+    """Matter that drifted onto the sample: y = x + C (1 + b(r)) / 2, from 0 up to C.
+
+    b is a `smooth_background` as in `background_gaussian`. Nothing is random from pixel to
+    pixel: in mixtures it lies below the noise of counting.
+    """
+    extent = clean.shape if extent is None else extent
+    background = smooth_background(
+        extent,
+        rng,
+        correlation=background_correlation * max(extent),
+        window=tuple(slice(o, o + n) for o, n in zip(origin, clean.shape, strict=True)),
+    )
+    return clean + c_noise * (1 + background) / 2
+
+
 def smooth_background(
     shape: tuple[int, int],
     rng: np.random.Generator,
@@ -135,8 +270,22 @@ NOISES: Mapping[str, NoiseModel] = MappingProxyType(
             "Background + Gaussian",
             ("background_correlation", "extent", "origin"),
         ),
+        # of real detectors; not among the paper's four
+        "dose": NoiseModel(dose, "D", "Dose", ("pedestal",)),
+        "scan_lines": NoiseModel(scan_lines, "SL", "Scan lines"),
+        "camera": NoiseModel(camera, "CAM", "Camera"),
+        "contamination": NoiseModel(
+            contamination,
+            "CON",
+            "Contamination",
+            ("background_correlation", "extent", "origin"),
+        ),
     }
 )
+
+
+PAPER_NOISES = ("gaussian", "salt_pepper", "poisson", "background_gaussian")
+"""The paper's four, and the default."""
 
 
 def corrupt(
@@ -165,7 +314,8 @@ def corrupt(
     **options
         ``background_correlation`` (fraction of the image's side) and, if `clean`
         is a window of a larger image, that image's shape ``extent`` and the
-        window's ``origin`` [pixels]. A noise takes those it needs.
+        window's ``origin`` [pixels]; ``pedestal``, the intensity that normalising took
+        away [normalised intensity]. A noise takes those it needs.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
 from temdenoise.judging import fidelity
 from temdenoise.judging.baselines import BASELINES, tune
-from temdenoise.judging.fidelity import Detector, Features
+from temdenoise.judging.detector import Detector, Features
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.learning.inference import Denoiser
 from temdenoise.seeding import generator
@@ -223,6 +223,7 @@ def _nothing(data: DataSet, noise: str, c_noise: float, seed: int) -> list[np.nd
     """Noise on empty space, and on a flat image of the mean brightness."""
     shape = data.clean.shape[1:]
     levels = (min(float(data.clean.min()), 0.0), float(np.mean(data.clean)))
+    scale = data.manifest.get("scale", {"offset": 0.0, "range": 1.0})
     return [
         corrupt(
             np.full(shape, level),
@@ -230,6 +231,7 @@ def _nothing(data: DataSet, noise: str, c_noise: float, seed: int) -> list[np.nd
             c_noise=c_noise,
             rng=generator(seed, "nothing", noise, number, repr(c_noise)),
             background_correlation=data.manifest.get("background_correlation", 0.25),
+            pedestal=scale["offset"] / scale["range"],
         )
         for number, level in enumerate(levels)
     ]
@@ -270,7 +272,9 @@ class Tally:
         shape = denoised.shape
         found = self.detector.features(denoised)
         self.images += 1
-        self.features.append(fidelity.compare_features(found, truth.features, self.detector, shape))
+        self.features.append(
+            fidelity.compare_features(found, truth.features, truth.sites, self.detector, shape)
+        )
         self.defects.append(
             fidelity.compare_defects(
                 self.detector.defects(denoised), truth.sites, self.detector, shape
@@ -297,7 +301,8 @@ class Tally:
         Returns
         -------
         dict
-            pore_centre_rmse_pm, roundness_bias, roundness_rmse (of pores that are found),
+            pore_centre_rmse_pm, roundness_bias, roundness_rmse (of pores that are found
+            and not beside a defect),
             pore_f1, defect_precision, defect_recall, defect_f1, n_defects, seam_ratio,
             tiled_minus_whole_max, invented_per_nm2, coverage_68, n_images.
         """

@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from temdenoise.errors import DataError
-from temdenoise.files import atomic
+from temdenoise.files import atomic, intact_archive
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
 FORMAT = "temdenoise-denoiser-2"
@@ -157,13 +156,13 @@ def load(path: str | os.PathLike) -> Denoiser:
     FileNotFoundError
         If there is no such file.
     DataError
-        If the file is truncated, of another format, or no denoiser.
+        If the file is damaged, truncated, of another format, or no denoiser.
     """
     remedy = "run its training again, or name a model made by this version"
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: there is no such model; {remedy}")
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: truncated or not a model file; {remedy}")
+    if not intact_archive(path):
+        raise DataError(f"{path}: damaged, truncated or not a model file; {remedy}")
     try:
         content = torch.load(Path(path), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:

@@ -6,6 +6,7 @@ resumed ends with the same weights as an undisturbed one.
 """
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,13 +16,15 @@ from typing import Any, TextIO
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from temdenoise.files import atomic, write_table
+from temdenoise.errors import ConfigurationError
+from temdenoise.files import atomic, intact_archive, write_table
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
 from temdenoise.learning.networks import ONE_SIGMA, UNet
@@ -40,7 +43,7 @@ class Batches(Dataset):
         The training split by noise. Each patch draws one of the noises.
     name
         Of the model; with the seed it names the random streams.
-    c_noise, background_correlation, clip
+    c_noise, background_correlation, clip, pedestal
         Noise to train on, see `images.noise.corrupt`; C is drawn uniformly from
         the range `c_noise`.
     noise_source
@@ -75,10 +78,15 @@ class Batches(Dataset):
         patch: int,
         batch: int,
         seed: int,
+        pedestal: float = 0.0,
     ):
         self.images, self.noises, self.name = images, list(images), name
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
-        self.options = {"background_correlation": background_correlation, "clip": clip}
+        self.options = {
+            "background_correlation": background_correlation,
+            "clip": clip,
+            "pedestal": pedestal,
+        }
         self.featureless, self.turned = featureless, turned
         self.patch, self.batch, self.seed = patch, batch, seed
         # the same images for every noise; their darkest value stands for empty space
@@ -218,15 +226,20 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    """Frames of every noise within a range of C."""
+    """Frames of every noise within a range of C, or as many of them, evenly spread."""
+
+    MOST = 16
+    """A universal model has 80 in a default run, and would validate as long as it trains."""
 
     def __init__(self, images: Mapping[str, DataSet], c_noise: tuple[float, float]):
-        self.pairs = [
+        pairs = [
             (data, frame)
             for data in images.values()
             for frame in data.frames
             if c_noise[0] <= frame.c_noise <= c_noise[1]
         ]
+        chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), self.MOST)).round().astype(int)
+        self.pairs = [pairs[number] for number in chosen]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -286,7 +299,9 @@ def train(
     average: float,
     seed: int,
     threads: int,
+    gpus: int | None = None,
     work: Path,
+    pedestal: float = 0.0,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
@@ -299,6 +314,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
+    pedestal
         See `Batches`.
     width, levels
         See `networks.UNet`.
@@ -314,11 +330,14 @@ def train(
         Of initial weights and batches; the same seed gives the same weights on
         the same machine with the same number of threads.
     threads
-        CPU threads to use; a GPU is used where there is one.
+        CPU threads to use.
+    gpus
+        GPUs that the job was given: 0 or 1; not said, one is used where there is one.
     work
         Folder for checkpoints. A training resumes from ``last.ckpt`` in it, so it
         must be named after everything that decides the outcome; the
-        caller removes it when the network is safe.
+        caller removes it when the network is safe. A damaged checkpoint is left
+        alone with a warning, and the training starts from its beginning.
     progress
         Where to show Lightning's progress bar; none if not given.
 
@@ -328,7 +347,13 @@ def train(
         With the averaged weights.
     history : list of dict
         One row per checkpoint: step, learning_rate, train_l1, val_l1.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are fewer GPUs than the job was given.
     """
+    hardware = _hardware(gpus)
     torch.set_num_threads(threads)
     torch.manual_seed(int(generator(seed, "weights", name).integers(2**31)))
     module = DenoisingModule(
@@ -347,19 +372,24 @@ def train(
         patch=patch,
         batch=batch,
         seed=seed,
+        pedestal=pedestal,
     )
     loaders = (
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
         DataLoader(_ValidationFrames(validation, c_noise), batch_size=None),
     )
+    checkpoint = _usable(work / "last.ckpt")
     # the bar goes to whatever is standard output when it is made
     with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():
         # batches are made in a small part of a step's time, so workers would only cost
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # one process is what is meant, also where Slurm is at hand
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
         trainer = lightning.Trainer(
             max_epochs=steps // checkpoint_every,
-            accelerator="auto",
-            devices=1,
+            **hardware,
+            # else Lightning takes its orders from the Slurm job it finds itself in
+            plugins=[LightningEnvironment()],
             deterministic=True,
             # a rare steep step must not undo the steps before it
             gradient_clip_val=3.0,
@@ -370,6 +400,34 @@ def train(
             num_sanity_val_steps=0,
             callbacks=[_Keep(work)],
         )
-        checkpoint = work / "last.ckpt"
-        trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None)
+        trainer.fit(module, *loaders, ckpt_path=checkpoint)
     return module.average.module.cpu().eval(), module.history
+
+
+def _hardware(gpus: int | None) -> dict[str, Any]:
+    """Choose what Lightning trains on; a GPU that was asked for is never replaced by the CPU."""
+    if gpus is None:
+        return {"accelerator": "auto", "devices": 1}
+    if gpus == 0:
+        return {"accelerator": "cpu", "devices": 1}
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus > 1 or found < gpus:
+        raise ConfigurationError(
+            f"the training was given gpu = {gpus} (set-resources in the profile), but PyTorch "
+            f"{torch.__version__} finds {found} here and a training uses one "
+            f"(CUDA_VISIBLE_DEVICES = {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}); "
+            "install a PyTorch with CUDA, ask for a node that has a GPU, or set gpu to 1 or 0"
+        )
+    return {"accelerator": "gpu", "devices": gpus}
+
+
+def _usable(checkpoint: Path) -> Path | None:
+    if not checkpoint.exists():
+        return None
+    if intact_archive(checkpoint):
+        return checkpoint
+    warnings.warn(
+        f"{checkpoint}: damaged or cut short; the training starts from its beginning",
+        stacklevel=3,
+    )
+    return None

@@ -1,194 +1,248 @@
-"""The report of a run: one HTML file that needs no other file and no network."""
+"""The report of a run: one HTML file that tells it as a story and needs no other file."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from temdenoise.images.noise import NOISES
-from temdenoise.showing.comparison import compared
+from temdenoise.showing import charts, tables
+from temdenoise.showing.captions import CAPTIONS
+from temdenoise.showing.comparison import NETWORKS
 from temdenoise.showing.style import LABELS
 
 Rows = Sequence[Mapping[str, Any]]
 
-CAPTIONS = {
-    "1": "From structures to noisy images: (a) disordered structures (dashed: inside it the "
-    "displacements are full, outside they fade to a pristine rim) and their projected densities, "
-    "(b) maps of different structures joined, (c) the same image shifted, (d) the noises.",
-    "2": "(a) The first test image enlarged around its darkest spot: clean, corrupted, and "
-    "denoised by the paper-like baseline, by the network trained for that noise and by the "
-    "universal network; (b) the similarity still missing at these C; (c) MS-SSIM against C, "
-    "beyond the specialists' trained range shaded.",
-    "4": "The first test image in full size: corrupted, denoised, and the error left.",
-    "S1": "The worst joint of each split: the place where the jump from one map to the next is "
-    "largest, between the two arrows. The ratio compares it with the largest jump between "
-    "neighbouring pixels inside the maps; at 1 or less a joint cannot be told from the inside.",
-    "S2": "Circles and borders. Where four patches of the paper-like baseline meet (dashed), with "
-    "the outline of the pores halfway down to the darkest (blue) beside that of the clean image "
-    "(white, dotted).",
-    "S3": "Where our own networks are worst: of every noise the test image with the least MS-SSIM, "
-    "for its specialist within the trained range and for the universal network beyond that, "
-    "enlarged around its largest error, with the error that the network expected.",
-    "5": "The workflow, drawn from its own graph of rules; what follows from other arrows is left "
-    "out (the CSV has it).",
+LIMIT = 20_000_000
+"""Most bytes of a page that can be sent by mail and opened on a phone."""
+
+CURVES = {
+    "pore_centre_rmse_pm": "Pore centre RMSE (pm)",
+    "roundness_bias": "Roundness bias",
+    "pore_f1": "Pore F1",
+    "defect_precision": "Defect precision",
+    "defect_recall": "Defect recall",
+    "defect_f1": "Defect F1",
+    "seam_ratio": "Seam ratio",
+    "invented_per_nm2": "Invented pores per nm²",
 }
+"""Columns of ``fidelity.csv`` that are charted against C; the coverage has a chart of its own."""
 
-COMPARED = ("raw", "best_classical", "paper_like", "cnn", "universal")
-"""Columns of the summary."""
-
-FIDELITY = {
-    "pore_centre_rmse_pm": ("Pore centre RMSE (pm)", "%.1f"),
-    "roundness_bias": ("Roundness bias", "%+.3f"),
-    "defect_f1": ("Defect F1", "%.2f"),
-    "seam_ratio": ("Seam ratio", "%.2f"),
-    "invented_per_nm2": ("Invented per nm²", "%.2f"),
-    "coverage_68": ("Within ±1 sigma", "%.2f"),
+CONTENTS = {
+    "structures": "Structures and their maps",
+    "joints": "Joined maps",
+    "noises": "Noises",
+    "trainings": "Trainings",
+    "result": "Result: MS-SSIM against C",
+    "images": "Enlarged images",
+    "fidelity": "Fidelity",
+    "worst": "The worst cases",
+    "uncertainty": "Predicted errors",
+    "figures": "Figures",
+    "costs": "What it cost",
+    "provenance": "Provenance",
+    "numbers": "All numbers and the configuration",
 }
-"""Columns of the fidelity table: heading and format."""
+"""Sections of the page, by id."""
+
+HOW = {
+    "dft": "computed by density functional theory ({xc}, {basis} basis)",
+    "superposition": "computed as superpositions of free atoms, without self-consistency",
+    "adf": "imaged by simulated annular dark field STEM",
+    "hrtem": "imaged by simulated high-resolution TEM",
+}
+"""How the densities or images were made."""
+
+CALIBRATED = 0.6827
+"""Share of a normal distribution within one standard deviation."""
 
 
-def summary(quality: Rows, c_noise: float) -> list[dict[str, Any]]:
-    """Compare the networks with the noisy image and their best rival at one C.
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind, read from its files.
 
-    Parameters
+    Attributes
     ----------
-    quality
-        Rows of ``quality.csv``.
-    c_noise
-        Noise coefficient C.
-
-    Returns
-    -------
-    list of dict
-        One per noise: MS-SSIM of each of `COMPARED`, ``rival`` (which classical method
-        is the best), and ``ratio``, (1 - MS-SSIM) of the specialist over that of the rival.
+    quality, fidelity
+        Rows of the tables of the same name.
+    structures
+        DFT summary of each structure.
+    cards
+        Drawn structures, see `pictures.structure_cards`.
+    joints
+        Record of the joined images of each split.
+    trainings
+        Rows of ``metrics.csv`` of each model.
+    models
+        Of each model: its method and what it is trained on, see `configuration.models_of`.
+    enlarged, worst
+        See `pictures.enlarged` and `pictures.worst_cases`.
+    figures
+        PNG file of each figure.
+    benchmarks
+        Rows of the benchmark files of each rule.
+    config
+        The configuration of the run.
+    provenance
+        Versions, machine and digests; None if they were not recorded.
     """
-    rows = [row for row in compared(quality) if row["c_noise"] == c_noise]
-    result = []
-    for noise in dict.fromkeys(row["noise"] for row in rows):
-        here = {row["method"]: row for row in rows if row["noise"] == noise}
-        values = {method: here[method]["ms_ssim"] for method in COMPARED}
-        ratio = (1 - values["cnn"]) / (1 - values["best_classical"])
-        rival = here["best_classical"]["trained_on"].replace("_", " ")
-        result.append({"noise": NOISES[noise].title, **values, "rival": rival, "ratio": ratio})
-    return result
 
-
-def fidelity_table(fidelity: Rows, c_noise: float) -> list[dict[str, Any]]:
-    """Write the fidelity of every method at one C as text, by noise.
-
-    Parameters
-    ----------
-    fidelity
-        Rows of ``fidelity.csv``.
-    c_noise
-        Noise coefficient C.
-
-    Returns
-    -------
-    list of dict
-        ``noise``, ``method`` and ``cells``, in the order of `FIDELITY`.
-    """
-    return [
-        {
-            "noise": NOISES[row["noise"]].title,
-            "method": LABELS.get(row["method"], row["method"].replace("_", " ").capitalize()),
-            "cells": [
-                "–" if row[key] == "" else form % row[key] for key, (_, form) in FIDELITY.items()
-            ],
-        }
-        for row in fidelity
-        if row["c_noise"] == c_noise
-    ]
-
-
-def cross_table(quality: Rows, c_noise: float) -> dict[str, Any]:
-    """MS-SSIM of every network (rows) on every noise (columns) at one C."""
-    chosen = [row for row in quality if row["method"] == "cnn" and row["c_noise"] == c_noise]
-    noises = list(dict.fromkeys(row["noise"] for row in chosen))
-    value = {(row["trained_on"], row["noise"]): row["ms_ssim"] for row in chosen}
-    return {
-        "columns": [NOISES[noise].title for noise in noises],
-        "rows": [
-            (NOISES[trained].title, [value[trained, noise] for noise in noises])
-            for trained in noises
-        ],
-    }
+    quality: Rows
+    fidelity: Rows
+    structures: Mapping[str, Mapping[str, Any]]
+    cards: Sequence[Mapping[str, Any]]
+    joints: Mapping[str, Mapping[str, Any]]
+    trainings: Mapping[str, Rows]
+    models: Mapping[str, Mapping[str, Any]]
+    enlarged: Mapping[str, Mapping[str, Any]]
+    worst: Sequence[Mapping[str, Any]]
+    figures: Mapping[str, Path]
+    benchmarks: Mapping[str, Rows]
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any] | None = None
 
 
 def templates() -> jinja2.Environment:
     """Give the templates of the pages; a value they miss is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(["html.j2"]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def report(
-    *,
-    quality: Rows,
-    fidelity: Rows,
-    figures: Mapping[str, Path],
-    structures: Mapping[str, Mapping[str, Any]],
-    joints: Mapping[str, Mapping[str, Any]],
-    trainings: Mapping[str, Rows],
-    config: Mapping[str, Any],
-    c_noise: float,
-) -> str:
+def _by_noise(rows: Rows) -> dict[str, list]:
+    result: dict[str, list] = {}
+    for row in rows:
+        result.setdefault(row["noise"], []).append(row)
+    return result
+
+
+def specifications(run: Run, costs: Rows) -> dict[str, dict[str, Any]]:
+    """Make every chart of the report.
+
+    Parameters
+    ----------
+    run
+        The run.
+    costs
+        See `tables.costs`.
+
+    Returns
+    -------
+    dict
+        Vega-Lite specification by the id of its place in the page.
+    """
+    quality = charts.every_method(run.quality)
+    looks = charts.methods(quality)
+    made = {"convergence": charts.convergence(run.structures)} if run.structures else {}
+    for group, histories in training_groups(run).items():
+        made[f"training-{group}"] = charts.training(histories)
+    for noise, rows in _by_noise(quality).items():
+        made[f"quality-{noise}"] = charts.against_c(
+            rows, looks=looks, quantities={"ms_ssim": "MS-SSIM", "psnr_db": "PSNR (dB)"}
+        )
+    for noise, rows in _by_noise(run.fidelity).items():
+        made[f"fidelity-{noise}"] = charts.against_c(rows, looks=looks, quantities=CURVES)
+        made[f"coverage-{noise}"] = charts.against_c(
+            rows,
+            looks=looks,
+            quantities={"coverage_68": "Share within ±1 sigma"},
+            reference=CALIBRATED,
+        )
+    if costs:
+        made["core-hours"] = charts.core_hours(costs)
+    return made
+
+
+def _how(config: Mapping[str, Any]) -> str:
+    mode = config["image"]["mode"]
+    key = config["dft"]["ground_truth"] if mode == "density" else mode
+    return HOW[key].format_map(config["dft"])
+
+
+def training_groups(run: Run) -> dict[str, dict[str, Rows]]:
+    """Sort the histories by method, under the name of the noise they are trained on."""
+    groups: dict[str, dict[str, Rows]] = {}
+    for model, rows in run.trainings.items():
+        about = run.models[model]
+        trained_on = about["trained_on"]
+        title = NOISES[trained_on].title if trained_on in NOISES else "All noises"
+        groups.setdefault(about["method"], {})[title] = rows
+    return groups
+
+
+def report(run: Run) -> str:
     """Compose the page.
 
     Parameters
     ----------
-    quality
-        Rows of ``quality.csv``.
-    fidelity
-        Rows of ``fidelity.csv``.
-    figures
-        PNG file of each figure.
-    structures
-        DFT summary of each structure.
-    joints
-        Record of the joined images of each split.
-    trainings
-        Rows of ``metrics.csv`` of each model.
-    config
-        The configuration of the run.
-    c_noise
-        C of the summary tables.
+    run
+        The run.
 
     Returns
     -------
     str
-        HTML.
+        HTML. One file: styles, script, pictures and numbers stand inside.
     """
+    config = run.config
+    c_noise = config["report"]["c_noise"][0]
+    start = f"{c_noise:g}"
+    costs = tables.costs(run.benchmarks)
+    quality = charts.every_method(run.quality)
+    levels = next(iter(run.enlarged.values()))["levels"]
+    groups = training_groups(run)
+    missing = {"costs": not costs, "provenance": not run.provenance}
+    data = {
+        "charts": specifications(run, costs),
+        "enlarged": run.enlarged,
+        "labels": LABELS,
+        "start": start,
+    }
+    folder = Path(__file__).parent
     return (
         templates()
         .get_template("report.html.j2")
         .render(
-            quality=quality,
-            summary=summary(quality, c_noise),
-            labels=[LABELS[method] for method in COMPARED],
-            compared=COMPARED,
-            cross=cross_table(quality, c_noise),
-            fidelity=fidelity_table(fidelity, c_noise),
-            fidelity_headings=[heading for heading, _ in FIDELITY.values()],
-            figures=[
-                {
-                    "number": number,
-                    "caption": CAPTIONS[number],
-                    "png": base64.b64encode(path.read_bytes()).decode(),
-                }
-                for number, path in figures.items()
-            ],
-            structures=structures,
-            joints=joints,
-            trainings={name.replace("_", " "): rows[-1] for name, rows in trainings.items()},
+            run=run,
             config=config,
+            how=_how(config),
+            contents=[(id, title) for id, title in CONTENTS.items() if not missing.get(id)],
             c_noise=c_noise,
+            start=start,
+            noises=charts.noise_titles(run.quality),
+            formulas={noise: NOISES[noise].apply.__doc__.split("\n")[0] for noise in run.enlarged},
+            looks=charts.methods(quality),
+            glyphs=charts.GLYPHS,
+            labels=LABELS,
+            networks=[method for method in NETWORKS if method in levels[start]],
+            groups=list(groups),
+            summary=tables.summary(run.quality, c_noise),
+            compared=tables.COMPARED,
+            cross=tables.cross_table(run.quality, c_noise),
+            fidelity=tables.fidelity_table(run.fidelity, c_noise),
+            fidelity_headings=[heading for heading, _ in tables.FIDELITY.values()],
+            curves=list(CURVES.values()),
+            coverage=tables.coverage(run.fidelity),
+            calibrated=CALIBRATED,
+            joints=tables.joints(run.joints),
+            costs=costs,
+            captions=CAPTIONS,
+            pictures={
+                number: base64.b64encode(path.read_bytes()).decode()
+                for number, path in run.figures.items()
+            },
+            provenance=tables.flat(run.provenance or {}),
+            # no text may end the script it stands in
+            data=json.dumps(data, allow_nan=False).replace("</", "<\\/"),
+            library=charts.library().replace("</script", "<\\/script"),
+            style=(folder / "report.css").read_text(encoding="utf-8"),
+            script=(folder / "report.js").read_text(encoding="utf-8"),
         )
     )

@@ -32,6 +32,21 @@ LABELS = {
     "cnn": "CNN of this noise",
     "universal": "Universal CNN",
 }
+CLASSICAL = "#56B4E9"
+"""Each single classical method, told apart by its marker and dashes."""
+
+
+def method_label(method: str) -> str:
+    """Name a method for readers.
+
+    Examples
+    --------
+    >>> method_label("cnn"), method_label("gaussian_blur")
+    ('CNN of this noise', 'Gaussian blur')
+    """
+    return LABELS.get(method, method.replace("_", " ").capitalize())
+
+
 MARKERS = {"raw": "s", "best_classical": "^", "paper_like": "v", "cnn": "o", "universal": "D"}
 """What the charts compare, in order."""
 
@@ -107,3 +122,20 @@ def show_image(
             path_effects=[withStroke(linewidth=1.2, foreground="black")],
         )
     return drawn
+
+
+ERROR = {"vmin": -0.2, "vmax": 0.2, "cmap": "RdBu_r"}
+"""How errors are drawn: normalised intensity, no error is white."""
+
+SHORT = {"paper_like": "paper-like", "cnn": "of this noise", "universal": "universal"}
+"""Networks, briefly, above small panels."""
+
+
+def darkest_window(image: np.ndarray, *, side: int, spot: int = 8) -> tuple[slice, slice]:
+    """Frame the darkest spot of an image: a vacancy, if there is one."""
+    total = np.pad(image, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
+    sums = total[spot:, spot:] - total[:-spot, spot:] - total[spot:, :-spot] + total[:-spot, :-spot]
+    centre = np.array(np.unravel_index(sums.argmin(), sums.shape)) + spot // 2
+    side = min(side, *image.shape)
+    first = np.clip(centre - side // 2, 0, np.array(image.shape) - side)
+    return slice(first[0], first[0] + side), slice(first[1], first[1] + side)

@@ -1,0 +1,98 @@
+"""What the workflow itself costs: a dry run of many structures, and the overhead per job.
+
+make bench-workflow ARGS="--structures 10000"
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+
+EMPTY = """
+rule all:
+    input: expand("{{i}}.txt", i=range({n}))
+
+rule empty:
+    output: "{{i}}.txt"
+    log: "logs/{{i}}.log"
+    benchmark: "benchmarks/{{i}}.tsv"
+    script: "empty.py"
+"""
+JOB = """
+import sys
+sys.path.insert(0, {package!r})
+from temdenoise.files import write_table
+from temdenoise.jobs import job
+{imports}
+with job(snakemake) as say:
+    write_table(snakemake.output[0], [dict(i=1)])
+    say("done")
+"""
+
+
+def measured(command: list, folder: Path) -> tuple[float, float]:
+    """Seconds and GB (largest process) of a command; its output goes to a file."""
+    with (folder / "said.txt").open("w") as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+    if status:
+        sys.exit((folder / "said.txt").read_text()[-3000:])
+    return seconds, usage.ru_maxrss * 1024 / 1e9
+
+
+def dry_run(structures: int, folder: Path) -> None:
+    """Plan everything for so many structures."""
+    train = structures * 8 // 10
+    rest = structures - train
+    count = {"train": train, "val": rest // 2, "test": rest - rest // 2}
+    config = folder / "many.yaml"
+    config.write_text(f"structures: {{count: {count}}}\n".replace("'", ""))
+    command = [*SNAKEMAKE, "--snakefile", ROOT / "Snakefile", "--configfile", config]
+    seconds, gigabytes = measured([*command, "--dry-run", "--quiet", "rules"], folder)
+    jobs = re.search(r"^total +(\d+)$", (folder / "said.txt").read_text(), re.MULTILINE).group(1)
+    print(f"dry run, {structures} structures, {jobs} jobs: {seconds:.0f} s, {gigabytes:.2f} GB")
+
+
+def overhead(n: int, folder: Path) -> None:
+    """Run jobs that do nothing, one after another, with and without the packages of a stage."""
+    for name, imports in (
+        ("standard library", ""),
+        ("ASE, GPAW", "import ase, gpaw"),
+        ("PyTorch, Lightning", "import torch, pytorch_lightning"),
+    ):
+        inside = folder / name.split()[0]
+        inside.mkdir()
+        seconds = {}
+        for jobs in (1, n + 1):
+            work = inside / str(jobs)
+            work.mkdir()
+            (work / "Snakefile").write_text(EMPTY.format(n=jobs))
+            package = str(ROOT / "workflow/scripts")
+            (work / "empty.py").write_text(JOB.format(package=package, imports=imports))
+            seconds[jobs], _ = measured([*SNAKEMAKE, "--cores", "1"], work)
+        each = (seconds[n + 1] - seconds[1]) / n
+        print(f"an empty job that imports {name}: {each:.2f} s (start of Snakemake not counted)")
+
+
+def main() -> None:
+    """Print both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--structures", type=int, default=10_000)
+    parser.add_argument("--jobs", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        dry_run(options.structures, Path(name))
+        overhead(options.jobs, Path(name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""How well could any method place a pore in Gaussian noise: the bound in docs/denoising.md.
+
+Needs the results of `make run`. Noise of standard deviation C on an image I limits every
+unbiased estimate of a shift u of the neighbourhood of a pore (Cramér and Rao):
+var(u_x) >= C² / Σ (∂I/∂x)², summed over the pixels of that neighbourhood. A method that
+also knows how far pores stray (standard deviation s, from the clean images) cannot do
+better than 1 / (1 / var + 1 / s²) (van Trees). Prints both beside what was measured,
+all as root mean square distances over the pores away from defects.
+
+    python tests/benchmarks/pore_bound.py [--results results] [--radius 0.5 0.7]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+import numpy as np
+from scipy.spatial import cKDTree
+from temdenoise.files import read_json, read_table
+from temdenoise.groundtruth.mosaics import sites_in_images
+from temdenoise.judging.detector import Detector
+from temdenoise.storage import read_images
+
+
+def main() -> None:
+    """Print bound and measurement for every C."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
+    parser.add_argument("--radius", type=float, nargs="+", default=[0.5, 0.7])
+    arguments = parser.parse_args()
+    results = arguments.results
+    images = read_images(results / "datasets/gaussian/test/clean.tif")
+    detector = Detector(**read_json(results / "evaluation/detector.json"))
+    rows = read_table(results / "structures/structures.csv")
+    sites = sites_in_images(
+        read_json(results / "mosaics/test/joints.json"),
+        {row["structure"]: json.loads(row["defects"]) for row in rows},
+        size=images.data.shape[1],
+        sampling=images.sampling[0],
+    )
+    per_c, strays = {radius: [] for radius in arguments.radius}, []
+    reach = int(np.ceil(max(arguments.radius) * detector.spacing))
+    x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    for image, known in zip(images.data, sites, strict=True):
+        slopes = np.gradient(np.asarray(image, dtype=float))
+        pores = detector.features(image).centres
+        chosen = detector.inside(pores, image.shape)
+        if len(known):
+            holes = cKDTree([(site["x"], site["y"]) for site in known])
+            chosen &= holes.query(pores)[0] > 1.2 * detector.spacing
+        neighbours = cKDTree(pores)
+        for pore in pores[chosen]:
+            distance, ring = neighbours.query(pore, 7)
+            if distance[-1] < 1.3 * detector.spacing:
+                strays.append(((pore - pores[ring[1:]].mean(axis=0)) ** 2).sum())
+            i, j = np.round(pore).astype(int)
+            for radius, found in per_c.items():
+                inside = np.hypot(x, y) <= radius * detector.spacing
+                found.append(sum(1 / (slope[i + x, j + y][inside] ** 2).sum() for slope in slopes))
+    picometres = 100 * images.sampling[0]
+    # a pore against the mean of six neighbours strays by 1 + 1/6 of its own variance
+    own = picometres * np.sqrt(np.mean(strays) / (1 + 1 / 6))
+    print(f"pores stray by {own:.2f} pm ({len(strays)} pores)")
+    measured = [
+        row
+        for row in read_table(results / "evaluation/fidelity.csv")
+        if row["noise"] == "gaussian" and row["method"] in ("gaussian_blur", "cnn", "universal")
+    ]
+    for c in sorted({row["c_noise"] for row in measured}):
+        cells = [f"C {c:.2f}"]
+        for radius, found in per_c.items():
+            unbiased = picometres * c * np.sqrt(np.mean(found))
+            known = 1 / np.hypot(1 / unbiased, 1 / own)
+            cells.append(
+                f"bound within {radius:g} spacings {unbiased:.2f}, spread known {known:.2f}"
+            )
+        cells += [
+            f"{row['method']} {row['pore_centre_rmse_pm']:.2f}"
+            for row in measured
+            if row["c_noise"] == c
+        ]
+        print("; ".join(cells))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""A run of made-up numbers, for the tests of what is shown."""
+
+import json
+
+import numpy as np
+from ase import Atoms
+from matplotlib.figure import Figure
+from temdenoise.configuration import checked, models_of
+from temdenoise.images.datasets import DataSet
+from temdenoise.images.noise import PAPER_NOISES as NOISES
+from temdenoise.images.noise import corrupt
+from temdenoise.showing import pictures
+from temdenoise.showing.captions import CAPTIONS
+from temdenoise.showing.comparison import NETWORKS
+from temdenoise.showing.report import CURVES, Run
+from temdenoise.storage import Images
+
+C_NOISE = (0.1, 0.2, 0.3)
+LOST = {"raw": 0.5, "constant": 0.9, "gaussian_blur": 0.3, "median": 0.35}
+SITE = {"kind": "vacancy", "element": "C", "x": 2.0, "y": 3.0}
+
+
+def quality():
+    rows = []
+    for place, noise in enumerate(NOISES):
+        for c in C_NOISE:
+            lost = {(method, ""): value * c for method, value in LOST.items()}
+            lost |= {("cnn", t): (0.15 if t == noise else 0.4) * c for t in NOISES}
+            lost |= {("universal", "all"): 0.16 * c, ("paper_like", noise): 0.25 * c}
+            rows += [
+                {
+                    "method": method,
+                    "trained_on": trained_on,
+                    "noise": noise,
+                    "c_noise": c,
+                    "region": "interpolation" if c < 0.25 else "extrapolation",
+                    "ms_ssim": 1 - value - 0.001 * place * value,
+                    "psnr_db": 20.0,
+                    "n_images": 2,
+                }
+                for (method, trained_on), value in lost.items()
+            ]
+    return rows
+
+
+def fidelity():
+    networks = set(NETWORKS)
+    return [
+        {k: row[k] for k in ("method", "trained_on", "noise", "c_noise", "region")}
+        | dict.fromkeys(CURVES, 0.125)
+        | {"seam_ratio": ""}
+        | {"coverage_68": 0.5 + row["c_noise"] if row["method"] in networks else ""}
+        for row in quality()
+        if row["trained_on"] in ("", "all", row["noise"])
+    ]
+
+
+def images(lattice):
+    """Test split, noisy and denoised images as the figures take them."""
+    rng = np.random.default_rng(1)
+    options = {"rng": rng, "background_correlation": 0.25}
+    data = DataSet(lattice[None], lattice[None], [], (0.2, 0.2))
+    return {
+        "data": dict.fromkeys(NOISES, data),
+        "noisy": {
+            noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
+            for noise in NOISES
+        },
+        "denoised": {
+            method: {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES}
+            for method in NETWORKS
+        },
+    }
+
+
+def worst(lattice):
+    """One frame of every noise, denoised wrongly in one place."""
+    denoised = lattice.copy()
+    denoised[100:120, 60:80] += 0.5
+    stack = np.stack([lattice, denoised, np.full_like(lattice, 0.1), lattice])[None]
+    frame = {"method": "cnn", "c_noise": 0.25, "region": "interpolation", "image": 3}
+    about = {"frames": [frame | {"ms_ssim": 0.5}]}
+    return {noise: Images(stack, (0.2, 0.2), "1", "", about) for noise in NOISES}
+
+
+def structure(steps=3):
+    history = [
+        {"step": i, "energy_ev": -500.0 - i, "density_change_e": 10.0**-i if i else None}
+        for i in range(steps)
+    ]
+    return {
+        "formula": "C60",
+        "n_atoms": 60,
+        "energy_ev": -520.0,
+        "fermi_level_ev": -4.0,
+        "valence_electrons": 240.0,
+        "electrons_in_density": 240.0,
+        "scf_steps": steps,
+        "attempts": [{"history": history}],
+    }
+
+
+def run(folder, lattice, **changes):
+    """The run, with a picture of each figure in the folder."""
+    config = checked({"report": {"c_noise": [0.2, 0.3]}})
+    names = [f"train-000{i}" for i in range(3)]
+    info = {"defects": json.dumps([SITE]), "family": "vacancies"}
+    atoms = Atoms("CC", [(1, 1, 0), (3, 3, 0)], cell=[6, 6, 6], info=info)
+    density = Images(lattice[:60, :60], (0.1, 0.1), "e/angstrom^2", "", {"electrons": 240.0})
+    figures = {}
+    for number in CAPTIONS:
+        figures[number] = folder / f"figure_{number}.png"
+        Figure(figsize=(3, 1)).savefig(figures[number])
+    models = models_of(config)
+    benchmark = {"s": 60.0, "max_rss": 500.0, "cpu_time": 72.0}
+    options = {
+        "quality": quality(),
+        "fidelity": fidelity(),
+        "structures": {name: structure(5 + i) for i, name in enumerate(names)},
+        "cards": pictures.structure_cards(
+            dict.fromkeys(names, atoms), dict.fromkeys(names, density), fade_width=1.0
+        ),
+        "joints": {
+            "train": {
+                "structures": names,
+                "worst_joint_ratio": 0.7,
+                "images": [{"layout": [[0, 1], [2, 0]]}],
+            }
+        },
+        "trainings": {
+            model: [
+                {"step": step, "train_l1": 1 / step, "val_l1": 1.25 / step} for step in (10, 20, 30)
+            ]
+            for model in models
+        },
+        "models": models,
+        "enlarged": pictures.enlarged(**images(lattice), keep=(0.2,)),
+        "worst": pictures.worst_cases(worst(lattice)),
+        "figures": figures,
+        "benchmarks": {"run_dft": [benchmark, benchmark], "build_crystal": [{"s": 1.0}]},
+        "config": config,
+        "provenance": {"packages": {"gpaw": "26.7.0"}},
+    }
+    return Run(**options | changes)

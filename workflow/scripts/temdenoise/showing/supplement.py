@@ -1,0 +1,193 @@
+"""Figures the paper does not have: joints (S1), circles and patch borders (S2), failures (S3).
+
+Like those of `figures`: each returns the figure and tidy rows for the CSV beside it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from temdenoise.images.datasets import DataSet
+from temdenoise.images.noise import NOISES
+from temdenoise.showing.style import (
+    COLOURS,
+    DOUBLE_COLUMN,
+    ERROR,
+    LABELS,
+    SHORT,
+    darkest_window,
+    show_image,
+)
+from temdenoise.storage import Images
+
+Rows = list[dict[str, Any]]
+
+
+def figure_s2(
+    *,
+    data: Mapping[str, DataSet],
+    noisy: Mapping[str, Mapping[float, np.ndarray]],
+    denoised: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]],
+    c_noise: float,
+    patch: int,
+) -> tuple[Figure, Rows]:
+    """Circles and the border between two patches, enlarged; see `figure_2`.
+
+    Parameters
+    ----------
+    data, noisy, denoised
+        See `figure_2`.
+    c_noise
+        The C to show.
+    patch
+        Side of the patches of the paper-like baseline [pixels].
+    """
+    rows: Rows = []
+    figure, axes = plt.subplots(
+        len(data),
+        2 + len(denoised),
+        figsize=(DOUBLE_COLUMN, 1.45 * len(data)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for row, (noise, images) in enumerate(data.items()):
+        clean = images.clean[0]
+        edge = patch * max(1, clean.shape[0] // patch // 2)
+        window = (slice(edge - 20, edge + 20),) * 2
+        level = (float(clean.min()) + float(np.median(clean))) / 2
+        panels = [("clean", clean), (f"noisy, C = {c_noise:g}", noisy[noise][c_noise])]
+        panels += [(SHORT[method], by[noise][c_noise]) for method, by in denoised.items()]
+        for column, (title, image) in enumerate(panels):
+            panel = axes[row, column]
+            show_image(
+                panel,
+                image[window],
+                sampling=images.sampling,
+                bar=column == 0,
+                vmin=-0.1,
+                vmax=1.1,
+            )
+            x, y = (
+                (np.arange(n) + 0.5) * step / 10
+                for n, step in zip(image[window].shape, images.sampling, strict=True)
+            )
+            if column != 1:
+                panel.contour(x, y, image[window].T, [level], colors="#56B4E9", linewidths=0.9)
+            if column > 1:
+                panel.contour(
+                    x, y, clean[window].T, [level], colors="white", linewidths=0.6, linestyles=":"
+                )
+                middle = 20 * images.sampling[0] / 10
+                for draw in (panel.axvline, panel.axhline):
+                    draw(middle, color="white", lw=0.4, ls=(0, (1, 3)))
+                error = image[window] - clean[window]
+                rows.append(
+                    {
+                        "noise": noise,
+                        "c_noise": c_noise,
+                        "method": list(denoised)[column - 2],
+                        "contour_level": level,
+                        "rms_error_in_panel": float(np.sqrt(np.mean(error**2))),
+                    }
+                )
+            if row == 0:
+                panel.set_title(title)
+            if column == 0:
+                panel.set_ylabel(NOISES[noise].title.replace(" + ", " +\n"))
+    return figure, rows
+
+
+def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
+    """Failure gallery: the worst test images of our networks, where they are worst.
+
+    Parameters
+    ----------
+    worst
+        By noise: noisy, denoised, sigma and clean of some frames, shape (n, 4, x, y);
+        ``frames`` in the metadata says of which method, C, image and MS-SSIM.
+    """
+    shown = [
+        (noise, images, number)
+        for noise, images in worst.items()
+        for number in range(len(images.data))
+    ]
+    figure, axes = plt.subplots(
+        len(shown),
+        5,
+        figsize=(DOUBLE_COLUMN, 1.25 * len(shown)),
+        layout="constrained",
+        squeeze=False,
+    )
+    rows: Rows = []
+    drawn = [None, None]
+    for line, (noise, images, number) in zip(axes, shown, strict=True):
+        noisy, denoised, sigma, clean = images.data[number]
+        about = images.metadata["frames"][number]
+        window = darkest_window(-np.abs(denoised - clean), side=64, spot=24)
+        span = {"vmin": -0.1, "vmax": 1.1}
+        panels = [("noisy", noisy, span), ("denoised", denoised, span), ("clean", clean, span)]
+        panels.append(("error", denoised - clean, ERROR))
+        panels.append(("predicted sigma", sigma, {"vmin": 0, "vmax": 0.2, "cmap": "viridis"}))
+        for column, (axis, (title, image, options)) in enumerate(zip(line, panels, strict=True)):
+            mappable = show_image(
+                axis, image[window], sampling=images.sampling, bar=column == 0, **options
+            )
+            if column >= 3:
+                drawn[column - 3] = mappable
+            if line is axes[0]:
+                axis.set_title(title)
+        line[0].set_ylabel(
+            f"{NOISES[noise].symbol}, C = {about['c_noise']:g}\n{LABELS[about['method']]}\n"
+            f"MS-SSIM {about['ms_ssim']:.3f}",
+            fontsize=5.5,
+        )
+        rows.append(
+            {"noise": noise}
+            | about
+            | {"x_px": window[0].start, "y_px": window[1].start, "side_px": noisy[window].shape[0]}
+        )
+    for column, label in ((3, "Error"), (4, "Sigma")):
+        figure.colorbar(
+            drawn[column - 3], ax=axes[:, column], location="bottom", label=label, aspect=15
+        )
+    return figure, rows
+
+
+def figure_s1(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
+    """Draw the joint with the largest jump of each split.
+
+    Parameters
+    ----------
+    worst
+        Patch [e/Å²] with the joint in its middle, by split; ``axis`` and
+        ``joint_ratio`` in its metadata.
+    """
+    figure, columns = plt.subplots(
+        1, len(worst), figsize=(DOUBLE_COLUMN, 2.5), layout="constrained", squeeze=False
+    )
+    figure.get_layout_engine().set(wspace=0.15)
+    low = min(float(image.data.min()) for image in worst.values())
+    high = max(float(image.data.max()) for image in worst.values())
+    rows: Rows = []
+    drawn = None
+    for axes, (split, image) in zip(columns[0], worst.items(), strict=True):
+        ratio, axis = image.metadata["joint_ratio"], image.metadata["axis"]
+        drawn = show_image(axes, image.data, sampling=image.sampling, bar=True, vmin=low, vmax=high)
+        axes.set_title(f"{split}: ratio {ratio:.2f}")
+        for end in (0, 1):
+            place = (0.5, end) if axis == 0 else (end, 0.5)
+            outside = (0.5, 1.1 * end - 0.05) if axis == 0 else (1.1 * end - 0.05, 0.5)
+            axes.annotate(
+                "",
+                xy=place,
+                xytext=outside,
+                xycoords="axes fraction",
+                arrowprops={"arrowstyle": "-|>", "color": COLOURS["cnn"], "shrinkA": 0},
+                annotation_clip=False,
+            )
+        rows.append({"split": split, "worst_joint_ratio": ratio, "crossed_along": "xy"[axis]})
+    figure.colorbar(drawn, ax=columns[0], label="Projected density (e/Å²)", shrink=0.8)
+    return figure, rows

@@ -1,0 +1,195 @@
+"""Tables of the report, from the rows of the run's own files."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from temdenoise.images.noise import NOISES
+from temdenoise.showing.comparison import compared
+from temdenoise.showing.style import method_label
+
+Rows = Sequence[Mapping[str, Any]]
+
+COMPARED = ("raw", "best_classical", "paper_like", "cnn", "universal")
+"""Columns of the summary."""
+
+FIDELITY = {
+    "pore_centre_rmse_pm": ("Pore centre RMSE (pm)", "%.1f"),
+    "roundness_bias": ("Roundness bias", "%+.3f"),
+    "defect_f1": ("Defect F1", "%.2f"),
+    "seam_ratio": ("Seam ratio", "%.2f"),
+    "invented_per_nm2": ("Invented per nm²", "%.2f"),
+    "coverage_68": ("Within ±1 sigma", "%.2f"),
+}
+"""Columns of the fidelity table: heading and format."""
+
+
+def summary(quality: Rows, c_noise: float) -> list[dict[str, Any]]:
+    """Compare the networks with the noisy image and their best rival at one C.
+
+    Parameters
+    ----------
+    quality
+        Rows of ``quality.csv``.
+    c_noise
+        Noise coefficient C.
+
+    Returns
+    -------
+    list of dict
+        One per noise: MS-SSIM of each of `COMPARED`, ``rival`` (which classical method
+        is the best), and ``ratio``, (1 - MS-SSIM) of the specialist over that of the rival.
+    """
+    rows = [row for row in compared(quality) if row["c_noise"] == c_noise]
+    result = []
+    for noise in dict.fromkeys(row["noise"] for row in rows):
+        here = {row["method"]: row for row in rows if row["noise"] == noise}
+        values = {method: here[method]["ms_ssim"] for method in COMPARED}
+        ratio = (1 - values["cnn"]) / (1 - values["best_classical"])
+        rival = here["best_classical"]["trained_on"].replace("_", " ")
+        result.append({"noise": NOISES[noise].title, **values, "rival": rival, "ratio": ratio})
+    return result
+
+
+def fidelity_table(fidelity: Rows, c_noise: float) -> list[dict[str, Any]]:
+    """Write the fidelity of every method at one C as text, by noise.
+
+    Parameters
+    ----------
+    fidelity
+        Rows of ``fidelity.csv``.
+    c_noise
+        Noise coefficient C.
+
+    Returns
+    -------
+    list of dict
+        ``noise``, ``method`` and ``cells``, in the order of `FIDELITY`.
+    """
+    return [
+        {
+            "noise": NOISES[row["noise"]].title,
+            "method": method_label(row["method"]),
+            "cells": [
+                "–" if row[key] == "" else form % row[key] for key, (_, form) in FIDELITY.items()
+            ],
+        }
+        for row in fidelity
+        if row["c_noise"] == c_noise
+    ]
+
+
+def cross_table(quality: Rows, c_noise: float) -> dict[str, Any]:
+    """MS-SSIM of every network (rows) on every noise (columns) at one C."""
+    chosen = [row for row in quality if row["method"] == "cnn" and row["c_noise"] == c_noise]
+    noises = list(dict.fromkeys(row["noise"] for row in chosen))
+    value = {(row["trained_on"], row["noise"]): row["ms_ssim"] for row in chosen}
+    return {
+        "columns": [NOISES[noise].title for noise in noises],
+        "rows": [
+            (NOISES[trained].title, [value[trained, noise] for noise in noises])
+            for trained in noises
+        ],
+    }
+
+
+def coverage(fidelity: Rows) -> list[dict[str, Any]]:
+    """Range of the coverage of each network and region, over noises and C.
+
+    Returns
+    -------
+    list of dict
+        method, region, low and high; of methods that predict an error.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in fidelity:
+        if row["coverage_68"] != "":
+            found.setdefault((row["method"], row["region"]), []).append(row["coverage_68"])
+    return [
+        {"method": method_label(method), "region": region, "low": min(values), "high": max(values)}
+        for (method, region), values in found.items()
+    ]
+
+
+def joints(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Sum up the joints of each split: images, structures joined, worst ratio."""
+    return [
+        {
+            "split": split,
+            "images": len(record["images"]),
+            "structures": len(record["structures"]),
+            "maps": sum(len(row) for image in record["images"] for row in image["layout"]),
+            "worst": record["worst_joint_ratio"],
+        }
+        for split, record in records.items()
+    ]
+
+
+def costs(benchmarks: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    """Sum up what each rule cost, the dearest first.
+
+    Parameters
+    ----------
+    benchmarks
+        By rule: the rows of all its benchmark files, of which ``s`` (wall time [s]),
+        ``max_rss`` (memory [MB]) and ``cpu_time`` (over all cores [s]) are used. A job too
+        short to be measured has no number there and counts as nothing.
+
+    Returns
+    -------
+    list of dict
+        rule, jobs, wall_s (sum over jobs), longest_s, memory_mb (largest), core_hours.
+        The last row, with the rule ``all``, is the whole run.
+
+    Examples
+    --------
+    >>> rows = [{"s": 7200.0, "max_rss": 100.0, "cpu_time": 3600.0}, {"s": 1.0, "max_rss": "NA"}]
+    >>> costs({"run_dft": rows})[0]["core_hours"]
+    1.0
+    """
+    table = []
+    for rule, rows in benchmarks.items():
+        wall, memory, cpu = (
+            [row[key] for row in rows if isinstance(row.get(key), int | float)]
+            for key in ("s", "max_rss", "cpu_time")
+        )
+        table.append(
+            {
+                "rule": rule,
+                "jobs": len(rows),
+                "wall_s": sum(wall),
+                "longest_s": max(wall, default=0.0),
+                "memory_mb": max(memory, default=0.0),
+                "core_hours": sum(cpu) / 3600,
+            }
+        )
+    table.sort(key=lambda row: -row["core_hours"])
+    if table:
+        total = {key: sum(row[key] for row in table) for key in ("jobs", "wall_s", "core_hours")}
+        largest = {key: max(row[key] for row in table) for key in ("longest_s", "memory_mb")}
+        table.append({"rule": "all"} | total | largest)
+    return table
+
+
+def flat(content: Any, name: str = "") -> list[tuple[str, str]]:
+    """List nested values with their dotted names, for a table of two columns.
+
+    Examples
+    --------
+    >>> flat({"seed": 1, "packages": {"ase": "3.29.0"}, "noises": ["poisson", "gaussian"]})
+    [('seed', '1'), ('packages.ase', '3.29.0'), ('noises', 'poisson, gaussian')]
+    """
+    if isinstance(content, Mapping):
+        return [
+            line
+            for key, value in content.items()
+            for line in flat(value, f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(content, list | tuple):
+        if any(isinstance(value, Mapping | list) for value in content):
+            return [
+                line
+                for place, value in enumerate(content)
+                for line in flat(value, f"{name}.{place}")
+            ]
+        return [(name, ", ".join(map(str, content)))]
+    return [(name, "–" if content is None else str(content))]
