@@ -11,6 +11,7 @@ from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.training import train
+from temdenoise.micrographs.fitting import described
 
 with job(snakemake) as say:
     given, params = snakemake.input, snakemake.params
@@ -56,6 +57,12 @@ with job(snakemake) as say:
         "options": params.model["options"],
     }
     about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
+    about |= described(
+        next(iter(training.values())).clean,
+        mode=snakemake.config["image"]["mode"],
+        crystal=Path(snakemake.config["structures"]["crystal"]).stem,
+        sampling=next(iter(training.values())).sampling,
+    )
     if params.model["stitched"]:
         about["patch"] = params.model["options"]["patch"]
     denoiser = Denoiser(network, about)

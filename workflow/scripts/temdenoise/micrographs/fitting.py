@@ -1,14 +1,21 @@
 """Fit an image to what a model was trained on, and its answer back to the image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import fft
 
+from temdenoise.micrographs.calibration import first_ring
 from temdenoise.micrographs.noise_estimate import Noise
-from temdenoise.micrographs.spectrum import RESOLVED, Spectrum, lattice_peaks, lattice_variance
+from temdenoise.micrographs.spectrum import (
+    RESOLVED,
+    Spectrum,
+    lattice_peaks,
+    lattice_variance,
+    spectrum,
+)
 
 BACKGROUND = 8.0
 """Standard deviation of the Gaussian that takes the slow background [Å]."""
@@ -66,6 +73,38 @@ def trained_range(about: Mapping[str, Any]) -> Range:
         contrast=float(about.get("clean_std", 0.25)),
         spacings=dict(about.get("spacings_angstrom", {})),
     )
+
+
+def described(
+    clean: Iterable[np.ndarray], *, mode: str, crystal: str, sampling: tuple[float, float]
+) -> dict[str, Any]:
+    """Describe training images, so that a micrograph can be fitted to the model.
+
+    Parameters
+    ----------
+    clean
+        Clean, normalised training images, shape (x, y).
+    mode
+        What they show: ``density``, ``adf`` or ``hrtem``.
+    crystal
+        Its name.
+    sampling
+        Pixel size [Å].
+
+    Returns
+    -------
+    dict
+        Keys of a model's description that `trained_range` reads.
+    """
+    images = [np.asarray(image) for image in clean]
+    rings = [first_ring(lattice_peaks(spectrum(image, sampling))) for image in images[:4]]
+    spacings = [ring.spacing for ring in rings if ring is not None]
+    return {
+        "image_kind": mode,
+        "clean_mean": float(np.mean([image.mean() for image in images])),
+        "clean_std": float(np.sqrt(np.mean([image.var() for image in images]))),
+        "spacings_angstrom": {crystal: float(np.median(spacings))} if spacings else {},
+    }
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,6 @@ from temdenoise.learning.inference import Denoiser, load
 FOLDER = Path(__file__).parents[1] / "models"
 """Where the models that come with the package lie; README.md in it is their card."""
 
-KINDS = ("adf", "density")
-"""Kinds of image: bright atoms (annular dark field), dark pores (projected density)."""
-
 
 def available(folder: Path = FOLDER) -> dict[str, Denoiser]:
     """Load every model of a folder, by the name of its file.
@@ -30,7 +27,7 @@ def choose(kind: str, folder: Path = FOLDER) -> tuple[str, Denoiser]:
     Parameters
     ----------
     kind
-        One of `KINDS`.
+        ``adf`` (bright atoms) or ``density`` (dark pores).
     folder
         Where the models lie.
 

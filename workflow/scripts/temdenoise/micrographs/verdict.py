@@ -172,6 +172,7 @@ def judge(
 _KINDS = {
     "adf": "annular dark field (bright atoms)",
     "density": "a projected density (dark pores in a bright net)",
+    "hrtem": "phase contrast (HRTEM)",
 }
 
 
