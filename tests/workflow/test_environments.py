@@ -37,7 +37,6 @@ FORBIDDEN = {
     "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
-    "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # the command answers at once, before anything heavy is imported
     "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
