@@ -15,7 +15,7 @@ RUN_GROUPS := driver dft torch report micrographs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run run-slurm validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-workflow ablation lint format config-reference clean imaging bench-imaging
+.PHONY: help run run-slurm imaging validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,11 @@ lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
 format: $(VENV)/.test  ## put style right
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
+
+lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_64, CPU)
+	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test \
+	  -o $(VENV)/pylock.toml
+	$(BIN)/python .ci/lock.py $(VENV)/pylock.toml > envs/lock-linux-x86_64-cpu.txt
 
 config-reference: $(VENV)/.run  ## write the table of keys in config/README.md from the schema
 	@$(BIN)/python -c 'import sys; sys.path.insert(0, "workflow/scripts"); \

@@ -37,8 +37,8 @@ with job(snakemake) as say:
 """
 
 
-def measured(command: list, folder: Path) -> tuple[float, float]:
-    """Seconds and GB (largest process) of a command; its output goes to a file."""
+def measured(command: list, folder: Path) -> tuple[float, float, float]:
+    """Seconds by the clock and of processors, and GB, of a command; its output goes to a file."""
     with (folder / "said.txt").open("w") as said:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
@@ -46,7 +46,7 @@ def measured(command: list, folder: Path) -> tuple[float, float]:
         seconds = time.perf_counter() - start
     if status:
         sys.exit((folder / "said.txt").read_text()[-3000:])
-    return seconds, usage.ru_maxrss * 1024 / 1e9
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
 
 
 def dry_run(structures: int, folder: Path) -> None:
@@ -57,9 +57,12 @@ def dry_run(structures: int, folder: Path) -> None:
     config = folder / "many.yaml"
     config.write_text(f"structures: {{count: {count}}}\n".replace("'", ""))
     command = [*SNAKEMAKE, "--snakefile", ROOT / "Snakefile", "--configfile", config]
-    seconds, gigabytes = measured([*command, "--dry-run", "--quiet", "rules"], folder)
+    seconds, cpu, gigabytes = measured([*command, "--dry-run", "--quiet", "rules"], folder)
     jobs = re.search(r"^total +(\d+)$", (folder / "said.txt").read_text(), re.MULTILINE).group(1)
-    print(f"dry run, {structures} structures, {jobs} jobs: {seconds:.0f} s, {gigabytes:.2f} GB")
+    print(
+        f"dry run, {structures} structures, {jobs} jobs: {seconds:.0f} s "
+        f"({cpu:.0f} s of processor time), {gigabytes:.2f} GB"
+    )
 
 
 def overhead(n: int, folder: Path) -> None:
@@ -71,16 +74,16 @@ def overhead(n: int, folder: Path) -> None:
     ):
         inside = folder / name.split()[0]
         inside.mkdir()
-        seconds = {}
+        seconds, cpu = {}, {}
         for jobs in (1, n + 1):
             work = inside / str(jobs)
             work.mkdir()
             (work / "Snakefile").write_text(EMPTY.format(n=jobs))
             package = str(ROOT / "workflow/scripts")
             (work / "empty.py").write_text(JOB.format(package=package, imports=imports))
-            seconds[jobs], _ = measured([*SNAKEMAKE, "--cores", "1"], work)
-        each = (seconds[n + 1] - seconds[1]) / n
-        print(f"an empty job that imports {name}: {each:.2f} s (start of Snakemake not counted)")
+            seconds[jobs], cpu[jobs], _ = measured([*SNAKEMAKE, "--cores", "1"], work)
+        each, used = ((t[n + 1] - t[1]) / n for t in (seconds, cpu))
+        print(f"an empty job that imports {name}: {each:.2f} s ({used:.2f} s of processor time)")
 
 
 def main() -> None:

@@ -87,6 +87,26 @@ def test_constraints_agree_with_the_pins():
             assert constraints.get(name, version) == version
 
 
+def test_lock_file_has_the_pinned_versions_and_a_hash_for_each():
+    def plain(name):
+        return re.sub("[-_.]+", "-", name.lower())
+
+    constraints = (ROOT / "envs/constraints.txt").read_text()
+    pinned = {plain(n): v for n, v in re.findall(r"^([\w.-]+)==(\S+)$", constraints, re.MULTILINE)}
+    pinned |= {plain(r.split("==")[0]): r.split("==")[1] for g in GROUPS.values() for r in g}
+    lock = (ROOT / "envs/lock-linux-x86_64-cpu.txt").read_text().replace(" \\\n", "")
+    entry = r"^([\w.-]+)==([^\s+]+)\S*(?: +--hash=sha256:[0-9a-f]{64})+$"
+    locked = re.findall(entry, lock, re.MULTILINE)
+    assert len(locked) == lock.count("==") > 90
+    assert "://" not in lock
+    versions = {plain(name): version for name, version in locked}
+    # which `pip freeze` does not list
+    del versions["setuptools"]
+    # what only other platforms need is not in the lock file
+    assert versions.items() <= pinned.items()
+    assert {plain(r.split("==")[0]) for g in GROUPS.values() for r in g} <= set(versions)
+
+
 def test_snakemake_is_one_version_everywhere():
     version = dict(requirement.split("==") for requirement in GROUPS["driver"])["snakemake"]
     required = re.search(r'min_version\("(.*)"\)', (ROOT / "Snakefile").read_text()).group(1)
