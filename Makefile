@@ -13,9 +13,11 @@ ARGS ?=
 
 RUN_GROUPS := driver dft torch report
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
+# looks for what bars readers of a page (MPL-2.0; used by a test only)
+AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run validate test test-slow acceptance bench-dft bench-denoise ablation lint format config-reference clean
+.PHONY: help run validate test test-slow test-browser acceptance bench-dft bench-denoise ablation lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +33,11 @@ test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 
 test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders, print, accessibility
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
+	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
@@ -77,4 +84,12 @@ $(VENV)/.run: $(VENV)/bin/python $(PINS)
 
 $(VENV)/.test: $(VENV)/.run
 	$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.test
+	@command -v npm >/dev/null || { echo "npm is needed to fetch axe-core; on Debian: apt-get install npm" >&2; exit 1; }
+	$(INSTALL) --group browser
+	mkdir -p $(VENV)/axe
+	cd $(VENV)/axe && npm pack --silent axe-core@$(AXE) && \
+	  tar -xzf axe-core-$(AXE).tgz --strip-components=1 package/axe.min.js package/LICENSE
 	@touch $@
