@@ -13,9 +13,11 @@ ARGS ?=
 
 RUN_GROUPS := driver dft torch report micrographs
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c envs/constraints.txt
+# looks for what bars readers of a page (MPL-2.0; used by a test only)
+AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run run-slurm imaging validate test test-slow test-slurm test-kill acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run run-slurm imaging validate test test-slow test-slurm test-kill test-browser acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +47,11 @@ test-slurm: $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a re
 test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
 
+test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders, print, accessibility
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
+	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
 
@@ -73,7 +80,7 @@ format: $(VENV)/.test  ## put style right
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_64, CPU)
-	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test \
+	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser \
 	  -o $(VENV)/pylock.toml
 	$(BIN)/python .ci/lock.py $(VENV)/pylock.toml > envs/lock-linux-x86_64-cpu.txt
 
@@ -109,4 +116,12 @@ $(VENV)/.imaging: $(VENV)/.run
 
 $(VENV)/.test: $(VENV)/.imaging
 	$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.test
+	@command -v npm >/dev/null || { echo "npm is needed to fetch axe-core; on Debian: apt-get install npm" >&2; exit 1; }
+	$(INSTALL) --group browser
+	mkdir -p $(VENV)/axe
+	cd $(VENV)/axe && npm pack --silent axe-core@$(AXE) && \
+	  tar -xzf axe-core-$(AXE).tgz --strip-components=1 package/axe.min.js package/LICENSE
 	@touch $@

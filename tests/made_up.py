@@ -109,8 +109,9 @@ def run(folder, lattice, **changes):
     density = Images(lattice[:60, :60], (0.1, 0.1), "e/angstrom^2", "", {"electrons": 240.0})
     figures = {}
     for number in CAPTIONS:
-        figures[number] = folder / f"figure_{number}.png"
-        Figure(figsize=(3, 1)).savefig(figures[number])
+        path = folder / f"figure_{number}.png"
+        Figure(figsize=(3, 1)).savefig(path)
+        figures[number] = pictures.embedded(path)
     models = models_of(config)
     benchmark = {"s": 60.0, "max_rss": 500.0, "cpu_time": 72.0}
     options = {

@@ -124,6 +124,14 @@ def test_pictures_keep_axes_and_colours():
     assert (found[0, 0] == 0).all()
 
 
+def test_large_figures_are_embedded_smaller(tmp_path):
+    Image.new("RGB", (2100, 600), "white").save(tmp_path / "wide.png")
+    for width, size in ((1400, (1400, 400)), (3000, (2100, 600))):
+        text = pictures.embedded(tmp_path / "wide.png", width=width)
+        found = Image.open(io.BytesIO(base64.b64decode(text.split(",")[1])))
+        assert found.size == size
+
+
 def test_enlarged_images_keep_the_levels_asked_for(lattice, monkeypatch):
     monkeypatch.setattr(pictures, "LEVELS", 2)
     found = pictures.enlarged(**made_up.images(lattice), keep=(0.2,))

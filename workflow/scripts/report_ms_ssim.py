@@ -36,7 +36,10 @@ with job(snakemake) as say:
             worst=pictures.worst_cases(
                 {Path(path).parent.name: read_images(path) for path in given.worst}
             ),
-            figures={Path(path).stem.removeprefix("figure_"): Path(path) for path in given.figures},
+            figures={
+                Path(path).stem.removeprefix("figure_"): pictures.embedded(path)
+                for path in given.figures
+            },
             benchmarks=read_benchmarks(snakemake.params.benchmarks),
             config=config,
             provenance=read_json(given.provenance) if "provenance" in dict(given.items()) else None,

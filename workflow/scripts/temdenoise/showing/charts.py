@@ -245,7 +245,7 @@ def _regions(rows: Rows) -> list[Spec]:
         {
             "data": data,
             "transform": [middle],
-            "mark": {"type": "text", "y": 9, "fontSize": 10, "aria": False},
+            "mark": {"type": "text", "y": -7, "fontSize": 10, "aria": False},
             "encoding": {
                 "x": {"field": "middle", "type": "quantitative"},
                 "text": {"field": "region"},
@@ -291,9 +291,8 @@ def training(histories: Mapping[str, Rows]) -> Spec:
         },
         "strokeDash": {
             "field": "images",
-            "title": None,
             "scale": {"domain": list(kinds.values()), "range": [[2, 3], [1, 0]]},
-            "legend": {"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#7F7F7F"},
+            "legend": None,
         },
         "tooltip": [
             {"field": "network"},

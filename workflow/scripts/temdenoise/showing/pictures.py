@@ -7,6 +7,7 @@ pixel, atoms as SVG.
 import base64
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,17 @@ def data_uri(image: np.ndarray, *, vmin: float, vmax: float, cmap: str) -> str:
     picture.putpalette(np.rint(255 * palette).astype(np.uint8).tobytes())
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def embedded(path: str | os.PathLike, *, width: int = 1400) -> str:
+    """Put a figure's PNG into a data URI, at most so many pixels wide."""
+    with Image.open(path) as picture:
+        shown = picture.convert("RGB")
+    if shown.width > width:
+        shown = shown.resize((width, round(shown.height * width / shown.width)), Image.LANCZOS)
+    file = io.BytesIO()
+    shown.save(file, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

@@ -15,6 +15,7 @@
   const drawn = Promise.all(every(".chart").map(async (place) => {
     const { view } = await vegaEmbed(place, charts[place.id], options);
     views[place.id] = view;
+    for (const menu of every("summary", place)) menu.setAttribute("aria-label", "Save this chart");
   }));
 
   const set = (selector, signal, value) => drawn.then(() => Promise.all(

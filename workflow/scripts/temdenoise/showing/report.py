@@ -1,6 +1,5 @@
 """The report of a run: one HTML file that tells it as a story and needs no other file."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ class Run:
     enlarged, worst
         See `pictures.enlarged` and `pictures.worst_cases`.
     figures
-        PNG file of each figure.
+        Data URI of each figure, see `pictures.embedded`.
     benchmarks
         Rows of the benchmark files of each rule.
     config
@@ -100,7 +99,7 @@ class Run:
     models: Mapping[str, Mapping[str, Any]]
     enlarged: Mapping[str, Mapping[str, Any]]
     worst: Sequence[Mapping[str, Any]]
-    figures: Mapping[str, Path]
+    figures: Mapping[str, str]
     benchmarks: Mapping[str, Rows]
     config: Mapping[str, Any]
     provenance: Mapping[str, Any] | None = None
@@ -234,10 +233,7 @@ def report(run: Run) -> str:
             joints=tables.joints(run.joints),
             costs=costs,
             captions=CAPTIONS,
-            pictures={
-                number: base64.b64encode(path.read_bytes()).decode()
-                for number, path in run.figures.items()
-            },
+            pictures=run.figures,
             provenance=tables.flat(run.provenance or {}),
             # no text may end the script it stands in
             data=json.dumps(data, allow_nan=False).replace("</", "<\\/"),

@@ -31,6 +31,8 @@ LABELS = {
     "paper_like": "Paper-like CNN",
     "cnn": "CNN of this noise",
     "universal": "Universal CNN",
+    "nl_means": "Non-local means",
+    "bm3d": "BM3D",
 }
 CLASSICAL = "#56B4E9"
 """Each single classical method, told apart by its marker and dashes."""
