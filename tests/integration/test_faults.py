@@ -62,13 +62,13 @@ def test_damage_is_noticed_named_and_mended(copy, run, name, damage, target, aga
     # bad disks do not touch the times of files
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     wanted.unlink()
-    done = drive(copy, f"results/{target}")
+    done = drive(copy, "--", f"results/{target}")
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     assert f"DataError: results/{name}: not what its job wrote" in said
     assert "delete it and run the workflow again" in said
     path.unlink()
-    done = drive(copy, f"results/{target}")
+    done = drive(copy, "--", f"results/{target}")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     ran = set(parse_job_counts(said))
