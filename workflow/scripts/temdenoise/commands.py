@@ -16,6 +16,7 @@ from temdenoise.errors import DataError
 COMMANDS = {
     "denoise": "denoise micrographs, and say how far to believe the result",
     "models": "list the pretrained models",
+    "new-project": "set up a run that trains models for a crystal of yours",
 }
 
 
@@ -87,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help=COMMANDS["models"])
     models.add_argument("--folder", type=Path, help="another folder of models")
+
+    new = commands.add_parser("new-project", help=COMMANDS["new-project"])
+    new.add_argument("crystal", type=Path, metavar="CIF", help="any file ASE reads, or a name")
+    new.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to make")
     return parser
 
 
@@ -179,9 +184,16 @@ def _models(options: argparse.Namespace) -> int:
     return 0
 
 
+def _new_project(options: argparse.Namespace) -> int:
+    project = import_module("temdenoise.micrographs.project")
+    _say(project.new_project(options.crystal, options.output))
+    return 0
+
+
 _RUN = {
     "denoise": _denoise,
     "models": _models,
+    "new-project": _new_project,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""Set up a run of the workflow that trains models for a crystal of one's own."""
+
+import math
+import shutil
+from pathlib import Path
+
+from temdenoise.errors import DataError
+
+BUILT_IN = ("graphene", "hbn", "mos2")
+"""Crystals the workflow brings along."""
+
+LARGE_ENOUGH = 12.0
+"""Side of a supercell aimed at [Å]: rims fade in over 2.5 Å on either side."""
+
+OVERLAY = """\
+# From {crystal} to a universal model for it. Run it in the project's folder with
+#   make run ARGS="--configfile {folder}/config.yaml --directory {folder}"
+# and denoise with
+#   temdenoise denoise IMAGE --model {folder}/results/models/universal/model.pt
+# Every key: config/README.md of the project.
+structures:
+  crystal: {crystal}
+  repeat: {repeat}                  # orthogonal cells; aim at 12 Å or more along both sides
+  families:
+    vacancies: {{share: 2, count: [0, 2]}}
+    displacements: {{share: 1}}
+training:
+  universal: {{c_noise: [0.02, 0.5]}} # widen it for noisier images
+"""
+
+
+def new_project(crystal: Path, folder: Path | None) -> str:
+    """Write a folder with a configuration for a crystal.
+
+    Parameters
+    ----------
+    crystal
+        A file ASE reads, or one of `BUILT_IN`.
+    folder
+        To make; default: named after the crystal, in the working directory.
+
+    Returns
+    -------
+    str
+        What was made, and what to do next.
+
+    Raises
+    ------
+    DataError
+        If there is no such crystal, or the folder holds a project already.
+    """
+    name = crystal.stem if crystal.is_file() else str(crystal).lower()
+    if not crystal.is_file() and name not in BUILT_IN:
+        raise DataError(
+            f"{crystal}: there is no such file; expected one that ASE reads (CIF, POSCAR, "
+            f"extended XYZ), or one of {', '.join(BUILT_IN)}"
+        )
+    folder = (folder or Path(name)).resolve()
+    target = folder / "config.yaml"
+    if target.exists():
+        raise DataError(f"{target} exists already; name another folder with -o")
+    repeat = [4, 3]
+    if crystal.is_file():
+        repeat = _repeat(crystal) or repeat
+    folder.mkdir(parents=True, exist_ok=True)
+    if crystal.is_file():
+        copy = folder / crystal.name
+        if crystal.resolve() != copy:
+            shutil.copyfile(crystal, copy)
+    written = crystal.name if crystal.is_file() else name
+    target.write_text(
+        OVERLAY.format(crystal=written, folder=folder, repeat=repeat), encoding="utf-8"
+    )
+    return (
+        f"made {target}\nnext, in the project's folder:\n"
+        f'  make run ARGS="--configfile {target} --directory {folder}"'
+    )
+
+
+def _repeat(crystal: Path) -> list[int] | None:
+    """Count the cells a supercell large enough takes; None if ASE is not at hand to read it."""
+    try:
+        from ase.io import read
+    except ModuleNotFoundError:
+        return None
+    # whatever a broken file makes ASE raise
+    try:
+        atoms = read(crystal)
+    except Exception as error:
+        raise DataError(f"{crystal}: not a structure ASE can read ({error})") from error
+    a, b, *_ = atoms.cell.lengths()
+    if min(a, b) <= 0:
+        raise DataError(f"{crystal}: holds no unit cell; expected a layer or slab with one")
+    angle = math.radians(atoms.cell.angles()[2])
+    # hexagonal and centred lattices are put into their orthogonal cell, twice as large
+    sides = (a, b) if abs(math.cos(angle)) < 1e-3 else (a, 2 * b * math.sin(angle))
+    return [max(1, math.ceil(LARGE_ENOUGH / side)) for side in sides]
