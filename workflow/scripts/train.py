@@ -55,6 +55,8 @@ with job(snakemake) as say:
         "options": params.model["options"],
     }
     about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
+    if params.model["options"].get("standardised"):
+        about["standardised"] = True
     if params.model["stitched"]:
         about["patch"] = params.model["options"]["patch"]
     denoiser = Denoiser(network, about)

@@ -8,14 +8,13 @@ resumed ends with the same weights as an undisturbed one.
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 import pytorch_lightning as lightning
 import torch
-from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -24,6 +23,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from temdenoise.files import atomic, write_table
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
+from temdenoise.learning.augmentation import (
+    draw_patch,
+    partly_empty,
+    standardisation,
+    standardise,
+    with_edge,
+)
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 from temdenoise.seeding import generator
 
@@ -58,6 +64,12 @@ class Batches(Dataset):
         Patches per batch.
     seed
         Of the run.
+    c_spacing
+        ``linear``: C is drawn uniformly; ``logarithmic``: as often from every octave.
+    standardised, rotation, sampling, edges
+        For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
+        deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
+        share that ends at an irregular edge.
     """
 
     def __init__(
@@ -76,6 +88,11 @@ class Batches(Dataset):
         batch: int,
         seed: int,
         pedestal: float = 0.0,
+        c_spacing: str = "linear",
+        standardised: bool = False,
+        rotation: bool = False,
+        sampling: Sequence[float] | None = None,
+        edges: float = 0.0,
     ):
         self.images, self.noises, self.name = images, list(images), name
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
@@ -85,6 +102,8 @@ class Batches(Dataset):
             "pedestal": pedestal,
         }
         self.featureless, self.turned = featureless, turned
+        self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
+        self.rotation, self.sampling, self.edges = rotation, sampling, edges
         self.patch, self.batch, self.seed = patch, batch, seed
         # the same images for every noise; their darkest value stands for empty space
         self.vacuum = min(float(images[self.noises[0]].clean.min()), 0.0)
@@ -110,15 +129,32 @@ class Batches(Dataset):
             noisy = np.asarray(images.noisy[frame.index][window])
             c_noise = frame.c_noise
         else:
-            clean = np.asarray(images.clean[rng.integers(len(images.clean))][window])
-            if rng.random() < self.featureless:
-                clean = _partly_empty(clean, rng, vacuum=self.vacuum)
+            number = rng.integers(len(images.clean))
             place = {"extent": extent, "origin": origin}
+            if self.rotation or self.sampling:
+                clean, step = draw_patch(
+                    images.clean[number],
+                    rng,
+                    patch=self.patch,
+                    sampling=images.sampling[0],
+                    rotation=self.rotation,
+                    samplings=self.sampling,
+                )
+                sides = tuple(max(self.patch, round(side / step)) for side in extent)
+                place = {"extent": sides, "origin": (0, 0)}
+            else:
+                clean = np.asarray(images.clean[number][window])
+            if self.edges and rng.random() < self.edges:
+                clean = with_edge(clean, rng, vacuum=self.vacuum)
+            if rng.random() < self.featureless:
+                clean = partly_empty(clean, rng, vacuum=self.vacuum)
             noisy, c_noise = self._corrupt(clean, noise, rng, place)
             if rng.random() < self.mixtures:
                 second = self.noises[rng.integers(len(self.noises))]
                 noisy, more = self._corrupt(noisy, second, rng, place)
                 c_noise = float(np.hypot(c_noise, more))
+            if self.standardised:
+                noisy, clean, c_noise = standardise(noisy, clean, c_noise, rng)
         pair = [noisy, clean]
         if self.turned:
             turns, flip = rng.integers(4), rng.integers(2)
@@ -129,22 +165,12 @@ class Batches(Dataset):
     def _corrupt(
         self, clean: np.ndarray, noise: str, rng: np.random.Generator, place: dict[str, Any]
     ) -> tuple[np.ndarray, float]:
-        c_noise = float(rng.uniform(*self.c_noise))
+        if self.logarithmic:
+            c_noise = float(np.exp(rng.uniform(*np.log(self.c_noise))))
+        else:
+            c_noise = float(rng.uniform(*self.c_noise))
         noisy = corrupt(clean, noise=noise, c_noise=c_noise, rng=rng, **place, **self.options)
         return noisy, c_noise
-
-
-def _partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
-    """Replace a half-plane of random place and slope of edge, or all, by one brightness."""
-    level = vacuum if rng.random() < 0.5 else rng.uniform(vacuum, 1)
-    if rng.random() < 0.5:
-        return np.full_like(clean, level)
-    angle, softness = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 4)
-    x, y = (np.arange(n) - (n - 1) / 2 for n in clean.shape)
-    across = np.add.outer(x * np.cos(angle), y * np.sin(angle))
-    edge = rng.uniform(-0.4, 0.4) * clean.shape[0]
-    share = expit((across - edge) / softness)
-    return (clean + (level - clean) * share).astype(clean.dtype)
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -223,9 +249,12 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    """Frames of every noise within a range of C."""
+    """Frames of every noise within a range of C, standardised if the training is."""
 
-    def __init__(self, images: Mapping[str, DataSet], c_noise: tuple[float, float]):
+    def __init__(
+        self, images: Mapping[str, DataSet], c_noise: tuple[float, float], standardised: bool
+    ):
+        self.standardised = standardised
         self.pairs = [
             (data, frame)
             for data in images.values()
@@ -239,6 +268,9 @@ class _ValidationFrames(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         data, frame = self.pairs[index]
         pair = data.noisy[frame.index], data.clean[frame.image]
+        if self.standardised:
+            mean, deviation = standardisation(pair[0])
+            pair = tuple(((a - mean) / deviation).astype(np.float32) for a in pair)
         return tuple(torch.from_numpy(np.ascontiguousarray(a))[None, None] for a in pair)
 
 
@@ -293,6 +325,11 @@ def train(
     threads: int,
     work: Path,
     pedestal: float = 0.0,
+    c_spacing: str = "linear",
+    standardised: bool = False,
+    rotation: bool = False,
+    sampling: Sequence[float] | None = None,
+    edges: float = 0.0,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
@@ -305,7 +342,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
-    pedestal
+    pedestal, c_spacing, standardised, rotation, sampling, edges
         See `Batches`.
     width, levels
         See `networks.UNet`.
@@ -355,10 +392,15 @@ def train(
         batch=batch,
         seed=seed,
         pedestal=pedestal,
+        c_spacing=c_spacing,
+        standardised=standardised,
+        rotation=rotation,
+        sampling=sampling,
+        edges=edges,
     )
     loaders = (
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
-        DataLoader(_ValidationFrames(validation, c_noise), batch_size=None),
+        DataLoader(_ValidationFrames(validation, c_noise, standardised), batch_size=None),
     )
     # the bar goes to whatever is standard output when it is made
     with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():
