@@ -5,7 +5,14 @@ from copy import deepcopy
 import pytest
 import yaml
 from conftest import ROOT
-from temdenoise.configuration import cell_of, checked, load_schema, reference_table
+from temdenoise.configuration import (
+    cell_of,
+    checked,
+    crystals_of,
+    load_schema,
+    models_of,
+    reference_table,
+)
 from temdenoise.errors import ConfigurationError
 from temdenoise.groundtruth.crystals import BUILT_IN, crystal
 from temdenoise.groundtruth.families import FAMILIES
@@ -241,3 +248,49 @@ def test_schema_is_strict_and_complete():
 def test_reference_is_that_of_the_schema():
     readme = (ROOT / "config/README.md").read_text()
     assert reference_table() in readme, "repair it with: make config-reference"
+
+
+HBN = {"crystal": "hbn", "repeat": [5, 3]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"structures": {"others": [{"crystal": "hbn"}]}}, r"others\.0` = .*crystal and repeat in"),
+        ({"structures": {"others": [HBN | {"crystal": "hbm"}]}}, r"did you mean `hbn`"),
+        ({"structures": {"others": [HBN] * 2}}, r"`structures\.count\.val` = 2: .*at least 3"),
+        (
+            {"structures": {"others": [HBN | {"families": {"vacancies": {"share": 0}}}]}},
+            r"every `share` is 0",
+        ),
+        (
+            {"training": {"universal": {"rotation": True, "sampling": [0.1, 0.9]}}},
+            r"`mosaics\.size` = 256: expected at least 410, .*64 pixels of 0\.9 Å .*any angle",
+        ),
+        ({"training": {"universal": {"sampling": [0.3, 0.1]}}}, r"the smaller pixel first"),
+        (
+            {"training": {"universal": {"c_noise": [0, 1], "c_spacing": "logarithmic"}}},
+            r"begins at 0: expected more than 0",
+        ),
+        ({"training": {"universal": {"levels": 6, "width": 8}, "patch": 96}}, r"universal\.levels"),
+    ],
+)
+def test_several_crystals_and_real_frames_are_checked(wrong, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked(wrong)
+
+
+def test_others_have_their_own_families_and_share_the_rest():
+    config = checked({"structures": {"others": [HBN]}})
+    graphene, hbn = crystals_of(config["structures"])
+    assert (graphene["crystal"], hbn["crystal"]) == ("graphene", "hbn")
+    assert hbn["displacement"] == graphene["displacement"]
+    assert hbn["families"]["vacancies"]["share"] == 1
+
+
+def test_a_model_that_uses_no_option_of_its_own_does_not_name_them():
+    options = models_of(checked({}))["universal"]["options"]
+    assert not {"c_spacing", "standardised", "rotation", "sampling", "edges"} & set(options)
+    own = checked({"training": {"universal": {"width": 48, "standardised": True}}})
+    options = models_of(own)["universal"]["options"]
+    assert (options["width"], options["standardised"], options["batch"]) == (48, True, 16)

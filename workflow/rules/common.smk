@@ -10,7 +10,13 @@ RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 # the package lies beside the scripts, which therefore import it without this
 sys.path.insert(0, str(RULES.parent / "scripts"))
 
-from temdenoise.configuration import SPLITS, checked, families_of, models_of
+from temdenoise.configuration import (
+    SPLITS,
+    checked,
+    crystals_of,
+    families_of,
+    models_of,
+)
 from temdenoise.errors import ConfigurationError
 from temdenoise.optics import microscope_of
 from temdenoise.provenance import code_digest, module_constant, module_digest
@@ -23,8 +29,10 @@ except ConfigurationError as error:
     raise WorkflowError(str(error)) from None
 
 NOISES = config["datasets"]["noises"]
+# structures and images of a split take turns among the crystals
+CRYSTALS = crystals_of(config["structures"])
 FAMILIES = {
-    split: families_of(config["structures"]["families"], count)
+    split: [families_of(crystal["families"], count) for crystal in CRYSTALS]
     for split, count in config["structures"]["count"].items()
 }
 MODELS = models_of(config)
@@ -56,15 +64,31 @@ def all_structures():
     return [name for split in SPLITS for name in structures(split)]
 
 
-def crystal_file():
-    """The file the crystal is read from, if it is no built-in one."""
-    name = config["structures"]["crystal"]
+def crystal_of(structure):
+    """Number of the crystal a structure is of."""
+    return int(structure.split("-")[1]) % len(CRYSTALS)
+
+
+def pristine_of(wildcards):
+    """Pristine supercell of a structure's crystal; the first bears no number."""
+    number = crystal_of(wildcards.structure)
+    return f"results/structures/pristine{f'-{number}' if number else ''}.extxyz"
+
+
+def crystal_file(number=0):
+    """The file a crystal is read from, if it is no built-in one."""
+    name = CRYSTALS[number]["crystal"]
     return [name] if Path(name).is_file() else []
 
 
-def foreign_elements():
-    """Elements that the families add to the crystal."""
-    families = config["structures"]["families"]
+def cell_options(number):
+    """What decides a crystal's pristine supercell."""
+    return {k: CRYSTALS[number][k] for k in ("lattice_constant", "repeat", "vacuum")}
+
+
+def foreign_elements(number):
+    """Elements that the families add to a crystal."""
+    families = CRYSTALS[number]["families"]
     added = (
         families["substitution"]["replace"].values()
         if families["substitution"]["share"]
@@ -76,9 +100,10 @@ def foreign_elements():
 
 def disorder_of(wildcards):
     """What build_structure does to the crystal for one structure: its family's options alone."""
-    options = config["structures"]
     split, number = wildcards.structure.split("-")
-    family = FAMILIES[split][int(number)]
+    crystal = crystal_of(wildcards.structure)
+    options = CRYSTALS[crystal]
+    family = FAMILIES[split][crystal][int(number) // len(CRYSTALS)]
     parameters = {k: v for k, v in options["families"][family].items() if k != "share"}
     shared = {k: options[k] for k in ("displacement", "fade_width", "defect_margin")}
     return shared | {"family": family, "parameters": parameters}
@@ -144,6 +169,13 @@ def training_data(wildcards):
         for split in ("train", "val")
         for file in ("clean.tif", "noisy.tif", "manifest.json")
     }
+
+
+def crystal_tables():
+    """Tables by crystal, where there are several."""
+    if len(CRYSTALS) == 1:
+        return {}
+    return {"crystals": "results/evaluation/{noise}/crystals.csv"}
 
 
 def file_digest(path):

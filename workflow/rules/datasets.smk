@@ -24,6 +24,8 @@ rule make_dataset:
         c_noise=stored_c_noise,
         background_correlation=config["datasets"]["background_correlation"],
         clip=config["datasets"]["clip"],
+        white=config["datasets"]["white"],
+        n_crystals=len(CRYSTALS),
         code=code_digest("images.datasets", "storage"),
     message:
         "Making the {wildcards.split} data set with {wildcards.noise} noise"

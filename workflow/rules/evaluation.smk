@@ -7,6 +7,7 @@
 #                                  (first test image at every C: denoised, sigma)
 #        results/evaluation/{noise}/worst.tif        (our networks' worst frames)
 #        results/evaluation/{quality,fidelity}.csv   (all of them)
+# With several crystals also crystals.csv, quality and fidelity of each; the others are pooled.
 
 
 rule calibrate_detector:
@@ -26,6 +27,7 @@ rule calibrate_detector:
         "../../envs/torch.yaml"
     params:
         feature=FEATURE_OF[config["image"]["mode"]],
+        n_crystals=len(CRYSTALS),
         code=code_digest("judging.detector", "groundtruth.mosaics", "storage"),
     message:
         "Calibrating the detector of pores and defects"
@@ -51,6 +53,7 @@ rule evaluate:
         test_noisy="results/datasets/{noise}/test/noisy.tif",
         test_manifest="results/datasets/{noise}/test/manifest.json",
     output:
+        **crystal_tables(),
         quality="results/evaluation/{noise}/quality.csv",
         fidelity="results/evaluation/{noise}/fidelity.csv",
         tuned="results/evaluation/{noise}/tuned.csv",
@@ -68,7 +71,10 @@ rule evaluate:
         c_noise_train=config["datasets"]["c_noise_train"],
         patch=config["training"]["patch"],
         seed=config["seed"],
-        code=code_digest("judging.evaluation", "groundtruth.mosaics", "storage"),
+        crystals=[crystal["crystal"] for crystal in CRYSTALS],
+        code=code_digest(
+            "judging.evaluation", "judging.crystals", "groundtruth.mosaics", "storage"
+        ),
     message:
         "Evaluating every method on {wildcards.noise} noise"
     script:
@@ -85,7 +91,7 @@ rule collect_tables:
     benchmark:
         "results/benchmarks/collect_tables/{table}.tsv"
     wildcard_constraints:
-        table="quality|fidelity",
+        table="quality|fidelity|crystals",
     conda:
         "../../envs/report.yaml"
     message:

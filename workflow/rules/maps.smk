@@ -75,6 +75,7 @@ rule join_maps:
         n_images=lookup(within=config, dpath="mosaics/count/{split}"),
         size=config["mosaics"]["size"],
         sampling=config["mosaics"]["sampling"],
+        n_crystals=len(CRYSTALS),
         code=code_digest("groundtruth.mosaics", "seeding", "storage"),
     message:
         "Joining and shifting the maps of the {wildcards.split} split"

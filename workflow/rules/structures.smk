@@ -1,12 +1,12 @@
 # Needs: configuration `structures`, the file `structures.crystal` names if it names one.
-# Makes: results/structures/pristine.extxyz     (the crystal as a supercell)
+# Makes: results/structures/pristine.extxyz     (the crystal as a supercell; pristine-1 ... others)
 #        results/structures/{structure}.extxyz  (with its family, parameters and defects)
 #        results/structures/structures.csv      (one row per structure)
 
 
 rule build_crystal:
     input:
-        file=crystal_file(),
+        file=crystal_file(0),
     output:
         atoms="results/structures/pristine.extxyz",
     log:
@@ -16,12 +16,9 @@ rule build_crystal:
     conda:
         "../../envs/dft.yaml"
     params:
-        options={
-            k: config["structures"][k]
-            for k in ("lattice_constant", "repeat", "vacuum")
-        },
-        name=config["structures"]["crystal"],
-        elements=foreign_elements(),
+        options=cell_options(0),
+        name=CRYSTALS[0]["crystal"],
+        elements=foreign_elements(0),
         # elements need datasets only where there are DFT jobs
         basis=config["dft"]["basis"] if dft_summaries() else None,
         xc=config["dft"]["xc"],
@@ -32,9 +29,31 @@ rule build_crystal:
         "../scripts/build_crystal.py"
 
 
+use rule build_crystal as build_other_crystal with:
+    input:
+        file=lambda wildcards: crystal_file(int(wildcards.crystal)),
+    output:
+        atoms="results/structures/pristine-{crystal}.extxyz",
+    log:
+        "results/logs/build_other_crystal/{crystal}.log",
+    benchmark:
+        "results/benchmarks/build_other_crystal/{crystal}.tsv"
+    wildcard_constraints:
+        crystal="[0-9]+",
+    params:
+        options=lambda wildcards: cell_options(int(wildcards.crystal)),
+        name=lambda wildcards: CRYSTALS[int(wildcards.crystal)]["crystal"],
+        elements=lambda wildcards: foreign_elements(int(wildcards.crystal)),
+        basis=config["dft"]["basis"] if dft_summaries() else None,
+        xc=config["dft"]["xc"],
+        code=code_digest("groundtruth.crystals"),
+    message:
+        "Building the pristine supercell of crystal {wildcards.crystal}"
+
+
 rule build_structure:
     input:
-        pristine="results/structures/pristine.extxyz",
+        pristine=pristine_of,
     output:
         atoms="results/structures/{structure}.extxyz",
     log:

@@ -15,10 +15,19 @@ with job(snakemake) as say:
     defects = {row["structure"]: json.loads(row["defects"]) for row in read_table(given.structures)}
     joints = read_json(given.joints)
     sites = sites_in_images(joints, defects, size=data.clean.shape[1], sampling=data.sampling[0])
-    detector = calibrate(
-        data.clean, sites, sampling=data.sampling[0], feature=snakemake.params.feature
-    )
-    write_json(snakemake.output.detector, asdict(detector))
-    kinds = ", ".join(f"{kind} of {element}" for kind, element in detector.visible) or "none"
-    apart = detector.spacing * detector.sampling
-    say(f"{detector.feature} {apart:.2f} Å apart; defects that show: {kinds}")
+    n_crystals = snakemake.params.n_crystals
+    detector, *others = [
+        calibrate(
+            data.clean[n::n_crystals],
+            sites[n::n_crystals],
+            sampling=data.sampling[0],
+            feature=snakemake.params.feature,
+        )
+        for n in range(n_crystals)
+    ]
+    about = asdict(detector) | ({"others": list(map(asdict, others))} if others else {})
+    write_json(snakemake.output.detector, about)
+    for found in (detector, *others):
+        kinds = ", ".join(f"{kind} of {element}" for kind, element in found.visible) or "none"
+        apart = found.spacing * found.sampling
+        say(f"{found.feature} {apart:.2f} Å apart; defects that show: {kinds}")

@@ -7,6 +7,7 @@ from temdenoise.files import read_json, read_table, write_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
+from temdenoise.judging.crystals import by_crystal, pooled
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import judge, tuned, worst_frames
 from temdenoise.learning.inference import load
@@ -19,22 +20,38 @@ with job(snakemake) as say:
         read_dataset(**{kind: given[f"{split}_{kind}"] for kind in ("clean", "noisy", "manifest")})
         for split in ("val", "test")
     )
-    detector = Detector(**read_json(given.detector))
+    detector = read_json(given.detector)
+    others = detector.pop("others", [])
+    detectors = [Detector(**each) for each in (detector, *others)]
     defects = {row["structure"]: json.loads(row["defects"]) for row in read_table(given.structures)}
-    settings = tuned(validation)
-    quality, fidelity, frames = judge(
-        test,
-        models,
-        noise=noise,
-        c_noise_train=params.c_noise_train,
-        settings=settings,
-        detector=detector,
-        sites=sites_in_images(
-            read_json(given.joints), defects, size=test.clean.shape[1], sampling=test.sampling[0]
-        ),
-        patch=params.patch,
-        seed=params.seed,
+    sites = sites_in_images(
+        read_json(given.joints), defects, size=test.clean.shape[1], sampling=test.sampling[0]
     )
+    settings = tuned(validation)
+    n_crystals = len(params.crystals)
+    tables = [
+        judge(
+            test.of_crystal(number, n_crystals),
+            models,
+            noise=noise,
+            c_noise_train=params.c_noise_train,
+            settings=settings,
+            detector=detectors[number],
+            sites=sites[number::n_crystals],
+            patch=params.patch,
+            seed=params.seed,
+        )
+        for number in range(n_crystals)
+    ]
+    per_crystal = list(zip(*tables, strict=True))
+    quality, fidelity = map(pooled, per_crystal[:2])
+    frames = [
+        row | {"image": row["image"] * n_crystals + number}
+        for number, rows in enumerate(per_crystal[2])
+        for row in rows
+    ]
+    if n_crystals > 1:
+        write_table(snakemake.output.crystals, by_crystal(params.crystals, *per_crystal[:2]))
     about = {"sampling": test.sampling, "unit": "1"}
     shown = {m.about["method"]: m for m in models if m.about["trained_on"] in ("all", noise)}
     first = [frame for frame in test.frames if frame.image == 0]

@@ -13,20 +13,30 @@ with job(snakemake) as say:
     maps = [read_images(path) for path in snakemake.input.maps]
     records, joined, worst = [], None, None
 
+    def tile(image):
+        """Sides of a map [Å]."""
+        return [n * step for n, step in zip(image.data.shape, image.sampling, strict=True)]
+
     def images():
         """Make the images one by one; keep their records, the first joined and the worst joint."""
         global joined, worst
         for index in range(params.n_images):
+            # maps of different crystals cannot be joined: images take turns among them
+            own = range(index % params.n_crystals, len(maps), params.n_crystals)
+            first = maps[own[0]]
             shifted, unshifted, record, joint = joined_and_shifted(
-                [m.data for m in maps],
+                [maps[number].data for number in own],
                 generator(params.seed, "mosaic", split, index),
-                map_sampling=maps[0].sampling,
+                map_sampling=first.sampling,
                 size=params.size,
                 sampling=params.sampling,
             )
             joined = unshifted if joined is None else joined
             if not records or record["joint_ratio"] > max(r["joint_ratio"] for r in records):
-                worst = joint
+                worst = (*joint, first.sampling)
+            if params.n_crystals > 1:
+                record["layout"] = [[own[n] for n in row] for row in record["layout"]]
+                record["tile_angstrom"] = tile(first)
             records.append(record)
             yield shifted
 
@@ -42,7 +52,7 @@ with job(snakemake) as say:
     write_images(
         snakemake.output.worst,
         worst[0],
-        **about | {"sampling": maps[0].sampling},
+        **about | {"sampling": worst[2]},
         axis=worst[1],
         joint_ratio=ratio,
     )
@@ -50,9 +60,7 @@ with job(snakemake) as say:
         snakemake.output.joints,
         {
             "structures": [Path(path).stem for path in snakemake.input.maps],
-            "tile_angstrom": [
-                n * step for n, step in zip(maps[0].data.shape, maps[0].sampling, strict=True)
-            ],
+            "tile_angstrom": tile(maps[0]),
             "worst_joint_ratio": ratio,
             "images": records,
         },

@@ -12,12 +12,20 @@ with job(snakemake) as say:
     params, output = snakemake.params, snakemake.output
     noise, split = snakemake.wildcards.noise, snakemake.wildcards.split
     images = read_images(snakemake.input.images)
-    scale = intensity_scale(read_images(path).data for path in snakemake.input.training_maps)
+    paths, n_crystals = snakemake.input.training_maps, params.n_crystals
+    # every crystal has its own scale; images take turns among the crystals
+    scales = [
+        intensity_scale(
+            (read_images(path).data for path in paths[n::n_crystals]), white=params.white
+        )
+        for n in range(n_crystals)
+    ]
+    scale = scales[0]
     shape = images.data.shape
     about = {"sampling": images.sampling, "unit": "1", "scale": asdict(scale)}
     write_images(
         output.clean,
-        (scale.normalise(image) for image in images.data),
+        (scales[i % n_crystals].normalise(image) for i, image in enumerate(images.data)),
         shape=shape,
         quantity=f"normalised {images.quantity}",
         **about,
@@ -33,7 +41,7 @@ with job(snakemake) as say:
             seed=params.seed,
             background_correlation=params.background_correlation,
             clip=params.clip,
-            pedestal=scale.pedestal,
+            pedestal=[each.pedestal for each in scales],
         ),
         shape=(len(listed), *shape[1:]),
         quantity=f"normalised {images.quantity} with {noise} noise",
@@ -50,6 +58,7 @@ with job(snakemake) as say:
             "structures": read_json(snakemake.input.joints)["structures"],
             "sampling_angstrom": images.sampling,
             "scale": asdict(scale) | {"unit": images.unit},
+            **({"scales": list(map(asdict, scales))} if n_crystals > 1 else {}),
             "sha256": {name: digest(output[name]) for name in ("clean", "noisy")},
             "frames": [asdict(frame) for frame in listed],
         },

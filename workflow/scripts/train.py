@@ -63,6 +63,8 @@ with job(snakemake) as say:
         crystal=Path(snakemake.config["structures"]["crystal"]).stem,
         sampling=next(iter(training.values())).sampling,
     )
+    if params.model["options"].get("standardised"):
+        about["standardised"] = True
     if params.model["stitched"]:
         about["patch"] = params.model["options"]["patch"]
     denoiser = Denoiser(network, about)

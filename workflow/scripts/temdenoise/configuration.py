@@ -20,6 +20,8 @@ from temdenoise.errors import ConfigurationError
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
+OWN = ("width", "levels", "batch", "c_spacing", "standardised", "rotation", "sampling", "edges")
+"""Options the universal network may have of its own."""
 
 
 def load_schema() -> dict[str, Any]:
@@ -94,6 +96,22 @@ def families_of(families: dict[str, Any], count: int) -> list[str]:
     return given
 
 
+def crystals_of(structures: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the crystals of a run: the section `structures`, changed by each of its `others`.
+
+    Structure and image number i of a split are of crystal i modulo their number.
+
+    Examples
+    --------
+    >>> hbn = {"crystal": "hbn", "repeat": [4, 2]}
+    >>> run = {"crystal": "graphene", "repeat": [5, 3], "vacuum": 4.0, "others": [hbn]}
+    >>> [(c["crystal"], c["repeat"], c["vacuum"]) for c in crystals_of(run)]
+    [('graphene', [5, 3], 4.0), ('hbn', [4, 2], 4.0)]
+    """
+    own = {key: value for key, value in structures.items() if key != "others"}
+    return [own, *(own | other for other in structures["others"])]
+
+
 def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Name every network that is trained, with all that decides what becomes of it.
 
@@ -114,6 +132,10 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     specialist = common | {"mixtures": 0.0, "turned": True}
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
+    # named only where they do something, so that a model without them stays what it was
+    for key in OWN:
+        if universal[key] == _universal_schema()[key]["default"]:
+            del universal[key]
     paper = common | {"mixtures": 0.0, "turned": False, "featureless": 0.0}
     paper |= {"noise_source": "stored"} | config["training"]["paper_like"]
 
@@ -134,6 +156,11 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _universal_schema() -> dict[str, Any]:
+    training = load_schema()["properties"]["training"]["properties"]
+    return training["universal"]["properties"]
+
+
 def reference_table() -> str:
     """Describe every key in a Markdown table, for config/README.md."""
 
@@ -149,6 +176,9 @@ def reference_table() -> str:
 
 
 def _fill_defaults(config: Any, schema: dict[str, Any]) -> None:
+    if isinstance(config, list):
+        for item in config:
+            _fill_defaults(item, schema.get("items", {}))
     if not isinstance(config, dict):
         return
     for key, sub in schema.get("properties", {}).items():
@@ -211,6 +241,7 @@ def _describe(error) -> str:
         "exclusiveMaximum": lambda v: f"expected less than {v}",
         "minItems": lambda v: f"expected at least {v} values",
         "maxItems": lambda v: f"expected at most {v} values",
+        "required": lambda v: f"expected {' and '.join(v)} in it",
         "pattern": lambda v: f"expected text like {v}",
         "uniqueItems": lambda _: "expected no value twice",
     }[error.validator](error.validator_value)
@@ -254,7 +285,7 @@ def cell_of(structures: dict[str, Any]) -> tuple[float, float] | None:
     return a * structures["repeat"][0], a * math.sqrt(3) * structures["repeat"][1]
 
 
-def _unusable_microscope(config: dict[str, Any]) -> Iterator[str]:
+def _unusable_microscope(config: dict[str, Any], crystal: dict[str, Any]) -> Iterator[str]:
     mode, preset = config["image"]["mode"], config["microscope"]["preset"]
     if mode == "density":
         return
@@ -265,7 +296,7 @@ def _unusable_microscope(config: dict[str, Any]) -> Iterator[str]:
             f"{', '.join(fitting)}, or null"
         )
         return
-    yield from optics.impossible(optics.microscope_of(config), cell_of(config["structures"]))
+    yield from optics.impossible(optics.microscope_of(config), cell_of(crystal))
 
 
 def _unusable_micrographs(config: dict[str, Any]) -> Iterator[str]:
@@ -292,13 +323,7 @@ def _unusable_micrographs(config: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _contradictions(config: dict[str, Any]) -> Iterator[str]:
-    """Check what no single key can tell."""
-    structures, datasets = config["structures"], config["datasets"]
-    training, mosaics = config["training"], config["mosaics"]
-    yield from _unusable_crystal(structures)
-    yield from _unusable_microscope(config)
-    families = structures["families"]
+def _unusable_families(families: dict[str, Any]) -> Iterator[str]:
     if not any(family["share"] for family in families.values()):
         yield "`structures.families`: every `share` is 0; expected one above 0"
     for name, family in families.items():
@@ -313,6 +338,47 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             "`structures.families.substitution.replace` = {}: expected what may take the place "
             "of which element, e.g. {C: [Si, N]}, since its share is above 0"
         )
+
+
+def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
+    universal, mosaics = config["training"]["universal"], config["mosaics"]
+    n_crystals = len(crystals_of(config["structures"]))
+    for split in SPLITS:
+        for section in ("structures", "mosaics"):
+            count = config[section]["count"][split]
+            if count < n_crystals:
+                yield (
+                    f"`{section}.count.{split}` = {count}: expected at least {n_crystals}, one of "
+                    "every crystal (`structures.others`)"
+                )
+    low, high = universal["sampling"] or (mosaics["sampling"],) * 2
+    if low > high:
+        yield f"`training.universal.sampling` = {[low, high]}: expected the smaller pixel first"
+    turned = math.sqrt(2) if universal["rotation"] else 1.0
+    needed = math.ceil(config["training"]["patch"] * turned * high / mosaics["sampling"]) + 2
+    if (universal["rotation"] or universal["sampling"]) and needed > mosaics["size"]:
+        yield (
+            f"`mosaics.size` = {mosaics['size']}: expected at least {needed}, which a patch of "
+            f"{config['training']['patch']} pixels of {high:g} Å covers"
+            f"{' at any angle' if universal['rotation'] else ''}; raise it or lower "
+            "`training.patch` or `training.universal.sampling`"
+        )
+    if universal["c_spacing"] == "logarithmic" and universal["c_noise"][0] == 0:
+        yield (
+            "`training.universal.c_noise` begins at 0: expected more than 0, since "
+            "`training.universal.c_spacing` is logarithmic"
+        )
+
+
+def _contradictions(config: dict[str, Any]) -> Iterator[str]:
+    """Check what no single key can tell."""
+    structures, datasets = config["structures"], config["datasets"]
+    training, mosaics = config["training"], config["mosaics"]
+    for crystal in crystals_of(structures):
+        yield from _unusable_crystal(crystal)
+        yield from _unusable_families(crystal["families"])
+        yield from _unusable_microscope(config, crystal)
+    yield from _unusable_augmentation(config)
     yield from _unusable_micrographs(config)
     grid = datasets["c_noise_grid"]
     if grid != sorted(grid):
@@ -343,12 +409,16 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             f"structure; expected a number below {structures['count'][split]} "
             f"(`structures.count.{split}`)"
         )
-    multiple = 2 ** training["levels"]
-    if training["patch"] % multiple:
-        yield (
-            f"`training.patch` = {training['patch']}: expected a multiple of {multiple} "
-            f"(2 to the power of `training.levels` = {training['levels']})"
-        )
+    for key, levels in (
+        ("training.levels", training["levels"]),
+        ("training.universal.levels", training["universal"]["levels"]),
+    ):
+        multiple = 2 ** (levels or 0)
+        if training["patch"] % multiple:
+            yield (
+                f"`training.patch` = {training['patch']}: expected a multiple of {multiple} "
+                f"(2 to the power of `{key}` = {levels})"
+            )
     for key, section in (("", training), *((f"{k}.", training[k]) for k in _MODEL_SECTIONS)):
         if section["steps"] % training["checkpoint_every"]:
             yield (

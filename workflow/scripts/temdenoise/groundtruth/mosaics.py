@@ -216,6 +216,7 @@ def sites_in_images(
     images = []
     for record in joints["images"]:
         layout, found = np.asarray(record["layout"]), []
+        tile = record.get("tile_angstrom", joints["tile_angstrom"])
         for place in np.ndindex(layout.shape):
             for site in sites[joints["structures"][layout[place]]]:
                 x, y = (
@@ -224,7 +225,7 @@ def sites_in_images(
                         "xy",
                         place,
                         layout.shape,
-                        joints["tile_angstrom"],
+                        tile,
                         record["origin_angstrom"],
                         strict=True,
                     )

@@ -1,7 +1,7 @@
 """Data sets: normalised clean images, and noisy frames of each at every C."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,20 +40,25 @@ class IntensityScale:
         return image * self.range + self.offset
 
 
-def intensity_scale(maps: Iterable[np.ndarray]) -> IntensityScale:
+def intensity_scale(maps: Iterable[np.ndarray], *, white: float = 1.0) -> IntensityScale:
     """Choose the scale that sends the training maps' smallest value to 0, the largest to 1.
 
     Parameters
     ----------
     maps
         The training maps [e/Å²]; those of other splits must not be looked at.
+    white
+        Quantile of each map's pixels to take for its largest value.
 
     Raises
     ------
     DataError
         If all maps are constant.
     """
-    lows, highs = zip(*((float(m.min()), float(m.max())) for m in maps), strict=True)
+    pairs = [
+        (float(m.min()), float(m.max() if white == 1 else np.quantile(m, white))) for m in maps
+    ]
+    lows, highs = zip(*pairs, strict=True)
     low, high = min(lows), max(highs)
     if not high > low:
         raise DataError(
@@ -110,6 +115,17 @@ class DataSet:
         """List the frames with one C."""
         return [frame for frame in self.frames if frame.c_noise == c_noise]
 
+    def of_crystal(self, number: int, n_crystals: int) -> "DataSet":
+        """Return the part with one crystal's images; they take turns in the whole."""
+        kept = [frame for frame in self.frames if frame.image % n_crystals == number]
+        scales = self.manifest.get("scales")
+        return replace(
+            self,
+            clean=self.clean[number::n_crystals],
+            frames=[replace(frame, image=frame.image // n_crystals) for frame in kept],
+            manifest={**self.manifest, **({"scale": scales[number]} if scales else {})},
+        )
+
     @property
     def c_noise(self) -> list[float]:
         """The values of C, ascending."""
@@ -149,7 +165,7 @@ def noisy_frames(
     seed: int,
     background_correlation: float,
     clip: bool,
-    pedestal: float = 0.0,
+    pedestal: float | Sequence[float] = 0.0,
 ) -> Iterator[np.ndarray]:
     """Yield the noisy frames one by one, each from a random stream of its own.
 
@@ -160,10 +176,11 @@ def noisy_frames(
     listed
         The frames wanted.
     noise, background_correlation, clip, pedestal
-        See `noise.corrupt`.
+        See `noise.corrupt`; several pedestals take turns among the images.
     split, seed
         Name the random streams.
     """
+    pedestals = np.atleast_1d(pedestal).tolist()
     for frame in listed:
         yield corrupt(
             clean[frame.image],
@@ -172,5 +189,5 @@ def noisy_frames(
             rng=generator(seed, "noise", noise, split, frame.image, repr(frame.c_noise)),
             clip=clip,
             background_correlation=background_correlation,
-            pedestal=pedestal,
+            pedestal=pedestals[frame.image % len(pedestals)],
         )

@@ -14,6 +14,7 @@ import torch
 
 from temdenoise.errors import DataError
 from temdenoise.files import atomic, intact_archive
+from temdenoise.learning.augmentation import standardisation
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
 FORMAT = "temdenoise-denoiser-2"
@@ -34,7 +35,9 @@ class Denoiser:
         Plain values: ``trained_on`` (noise), ``c_noise_train``, ``sampling`` [Å],
         ``scale`` (offset and range [e/Å²] of the normalisation), ``sigma_factor``
         (from the calibration of sigma), ... With ``patch`` [pixels] the image is
-        predicted in patches that are put side by side, as the paper does.
+        predicted in patches that are put side by side, as the paper does. With
+        ``standardised`` the network sees the image with mean 0 and deviation 1, so that
+        its unit does not matter.
     """
 
     network: UNet
@@ -70,6 +73,7 @@ class Denoiser:
             the tile is smaller than one pixel.
         """
         noisy = _checked(noisy)
+        noisy, mean, deviation = self._seen(noisy)
         if tile < 1:
             raise ValueError(f"tile = {tile}: expected at least 1 pixel")
         block = self.network.block
@@ -96,6 +100,8 @@ class Denoiser:
             for result, output in zip(results, outputs, strict=True):
                 result[tuple(core)] = output[0, 0][tuple(inner)].numpy()
         denoised, sigma = results[:, : noisy.shape[0] - pad[0], : noisy.shape[1] - pad[1]]
+        if self.about.get("standardised"):
+            denoised, sigma = denoised * deviation + mean, sigma * deviation
         return denoised, sigma * np.float32(self.about.get("sigma_factor", 1.0))
 
     def at_once(self, noisy: np.ndarray) -> np.ndarray:
@@ -103,9 +109,19 @@ class Denoiser:
 
         What `denoise` is compared with: memory grows with the image.
         """
-        noisy = np.ascontiguousarray(_checked(noisy), dtype=np.float32)
+        noisy, mean, deviation = self._seen(_checked(noisy))
+        noisy = np.ascontiguousarray(noisy, dtype=np.float32)
         with torch.inference_mode():
-            return self.network(torch.from_numpy(noisy)[None, None])[0][0, 0].numpy()
+            denoised = self.network(torch.from_numpy(noisy)[None, None])[0][0, 0].numpy()
+        return denoised * deviation + mean if self.about.get("standardised") else denoised
+
+    def _seen(self, noisy: np.ndarray) -> tuple[np.ndarray, np.float32, np.float32]:
+        """Give the image as the network wants it, and what brings its answer back."""
+        if not self.about.get("standardised"):
+            return noisy, np.float32(0), np.float32(1)
+        mean, deviation = standardisation(noisy)
+        seen = ((noisy - mean) / deviation).astype(np.float32)
+        return seen, np.float32(mean), np.float32(deviation)
 
     def sigma_factor(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
         """Factor on sigma after which 68.27 % of the pixels' errors are below it.

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,7 +17,6 @@ import numpy as np
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
-from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -27,6 +26,13 @@ from temdenoise.errors import ConfigurationError
 from temdenoise.files import atomic, intact_archive, write_table
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import corrupt
+from temdenoise.learning.augmentation import (
+    draw_patch,
+    partly_empty,
+    standardisation,
+    standardise,
+    with_edge,
+)
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 from temdenoise.seeding import generator
 
@@ -61,6 +67,12 @@ class Batches(Dataset):
         Patches per batch.
     seed
         Of the run.
+    c_spacing
+        ``linear``: C is drawn uniformly; ``logarithmic``: as often from every octave.
+    standardised, rotation, sampling, edges
+        For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
+        deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
+        share that ends at an irregular edge.
     """
 
     def __init__(
@@ -79,6 +91,11 @@ class Batches(Dataset):
         batch: int,
         seed: int,
         pedestal: float = 0.0,
+        c_spacing: str = "linear",
+        standardised: bool = False,
+        rotation: bool = False,
+        sampling: Sequence[float] | None = None,
+        edges: float = 0.0,
     ):
         self.images, self.noises, self.name = images, list(images), name
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
@@ -88,6 +105,8 @@ class Batches(Dataset):
             "pedestal": pedestal,
         }
         self.featureless, self.turned = featureless, turned
+        self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
+        self.rotation, self.sampling, self.edges = rotation, sampling, edges
         self.patch, self.batch, self.seed = patch, batch, seed
         # the same images for every noise; their darkest value stands for empty space
         self.vacuum = min(float(images[self.noises[0]].clean.min()), 0.0)
@@ -113,15 +132,32 @@ class Batches(Dataset):
             noisy = np.asarray(images.noisy[frame.index][window])
             c_noise = frame.c_noise
         else:
-            clean = np.asarray(images.clean[rng.integers(len(images.clean))][window])
-            if rng.random() < self.featureless:
-                clean = _partly_empty(clean, rng, vacuum=self.vacuum)
+            number = rng.integers(len(images.clean))
             place = {"extent": extent, "origin": origin}
+            if self.rotation or self.sampling:
+                clean, step = draw_patch(
+                    images.clean[number],
+                    rng,
+                    patch=self.patch,
+                    sampling=images.sampling[0],
+                    rotation=self.rotation,
+                    samplings=self.sampling,
+                )
+                sides = tuple(max(self.patch, round(side / step)) for side in extent)
+                place = {"extent": sides, "origin": (0, 0)}
+            else:
+                clean = np.asarray(images.clean[number][window])
+            if self.edges and rng.random() < self.edges:
+                clean = with_edge(clean, rng, vacuum=self.vacuum)
+            if rng.random() < self.featureless:
+                clean = partly_empty(clean, rng, vacuum=self.vacuum)
             noisy, c_noise = self._corrupt(clean, noise, rng, place)
             if rng.random() < self.mixtures:
                 second = self.noises[rng.integers(len(self.noises))]
                 noisy, more = self._corrupt(noisy, second, rng, place)
                 c_noise = float(np.hypot(c_noise, more))
+            if self.standardised:
+                noisy, clean, c_noise = standardise(noisy, clean, c_noise, rng)
         pair = [noisy, clean]
         if self.turned:
             turns, flip = rng.integers(4), rng.integers(2)
@@ -132,22 +168,12 @@ class Batches(Dataset):
     def _corrupt(
         self, clean: np.ndarray, noise: str, rng: np.random.Generator, place: dict[str, Any]
     ) -> tuple[np.ndarray, float]:
-        c_noise = float(rng.uniform(*self.c_noise))
+        if self.logarithmic:
+            c_noise = float(np.exp(rng.uniform(*np.log(self.c_noise))))
+        else:
+            c_noise = float(rng.uniform(*self.c_noise))
         noisy = corrupt(clean, noise=noise, c_noise=c_noise, rng=rng, **place, **self.options)
         return noisy, c_noise
-
-
-def _partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
-    """Replace a half-plane of random place and slope of edge, or all, by one brightness."""
-    level = vacuum if rng.random() < 0.5 else rng.uniform(vacuum, 1)
-    if rng.random() < 0.5:
-        return np.full_like(clean, level)
-    angle, softness = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 4)
-    x, y = (np.arange(n) - (n - 1) / 2 for n in clean.shape)
-    across = np.add.outer(x * np.cos(angle), y * np.sin(angle))
-    edge = rng.uniform(-0.4, 0.4) * clean.shape[0]
-    share = expit((across - edge) / softness)
-    return (clean + (level - clean) * share).astype(clean.dtype)
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -226,12 +252,18 @@ class DenoisingModule(lightning.LightningModule):
 
 
 class _ValidationFrames(Dataset):
-    """Frames of every noise within a range of C, or as many of them, evenly spread."""
+    """Frames of every noise within a range of C, or as many of them, evenly spread.
+
+    Standardised if the training is.
+    """
 
     MOST = 16
     """A universal model has 80 in a default run, and would validate as long as it trains."""
 
-    def __init__(self, images: Mapping[str, DataSet], c_noise: tuple[float, float]):
+    def __init__(
+        self, images: Mapping[str, DataSet], c_noise: tuple[float, float], standardised: bool
+    ):
+        self.standardised = standardised
         pairs = [
             (data, frame)
             for data in images.values()
@@ -247,6 +279,9 @@ class _ValidationFrames(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         data, frame = self.pairs[index]
         pair = data.noisy[frame.index], data.clean[frame.image]
+        if self.standardised:
+            mean, deviation = standardisation(pair[0])
+            pair = tuple(((a - mean) / deviation).astype(np.float32) for a in pair)
         return tuple(torch.from_numpy(np.ascontiguousarray(a))[None, None] for a in pair)
 
 
@@ -302,6 +337,11 @@ def train(
     gpus: int | None = None,
     work: Path,
     pedestal: float = 0.0,
+    c_spacing: str = "linear",
+    standardised: bool = False,
+    rotation: bool = False,
+    sampling: Sequence[float] | None = None,
+    edges: float = 0.0,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
@@ -314,7 +354,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
-    pedestal
+    pedestal, c_spacing, standardised, rotation, sampling, edges
         See `Batches`.
     width, levels
         See `networks.UNet`.
@@ -373,10 +413,15 @@ def train(
         batch=batch,
         seed=seed,
         pedestal=pedestal,
+        c_spacing=c_spacing,
+        standardised=standardised,
+        rotation=rotation,
+        sampling=sampling,
+        edges=edges,
     )
     loaders = (
         DataLoader(batches, sampler=_Steps(module, checkpoint_every), batch_size=None),
-        DataLoader(_ValidationFrames(validation, c_noise), batch_size=None),
+        DataLoader(_ValidationFrames(validation, c_noise, standardised), batch_size=None),
     )
     checkpoint = _usable(work / "last.ckpt")
     # the bar goes to whatever is standard output when it is made

@@ -1,0 +1,165 @@
+"""Patches as varied as real frames, and a denoiser that minds no unit."""
+
+import numpy as np
+import pytest
+from temdenoise.images.datasets import DataSet, frames
+from temdenoise.learning.augmentation import (
+    draw_patch,
+    standardisation,
+    standardise,
+    with_edge,
+)
+from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import UNet
+from temdenoise.learning.training import Batches
+from temdenoise.seeding import generator
+
+OPTIONS = {
+    "name": "universal",
+    "c_noise": (0.05, 10.0),
+    "background_correlation": 0.25,
+    "clip": False,
+    "noise_source": "fresh",
+    "mixtures": 0.5,
+    "featureless": 0.05,
+    "turned": True,
+    "patch": 32,
+    "batch": 4,
+    "seed": 1,
+}
+REAL = {
+    "c_spacing": "logarithmic",
+    "standardised": True,
+    "rotation": True,
+    "sampling": (0.1, 0.6),
+    "edges": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def data(lattice):
+    return {"gaussian": DataSet(lattice[None], lattice[None], frames(1, [0.1]), (0.2, 0.2))}
+
+
+def wave(period, *, angle=0.0, side=200):
+    x, y = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    across = x * np.cos(angle) + y * np.sin(angle)
+    return np.cos(2 * np.pi * across / period).astype(np.float32)
+
+
+def strongest(patch):
+    """Frequency of the strongest wave [1/pixels]."""
+    spectrum = np.abs(np.fft.fft2(patch - patch.mean(), s=(512, 512)))
+    i, j = np.unravel_index(int(np.argmax(spectrum)), spectrum.shape)
+    frequencies = np.fft.fftfreq(512)
+    return float(np.hypot(frequencies[i], frequencies[j]))
+
+
+def test_a_patch_has_the_pixel_size_that_was_drawn():
+    for number in range(20):
+        options = {"patch": 64, "sampling": 0.1, "rotation": True, "samplings": (0.05, 0.2)}
+        patch, step = draw_patch(wave(12), generator(number), **options)
+        assert 0.5 <= step <= 2
+        assert strongest(patch) == pytest.approx(step / 12, abs=0.003)
+
+
+def test_a_patch_without_turn_or_zoom_is_part_of_the_image(lattice, rng):
+    patch, step = draw_patch(
+        lattice, rng, patch=20, sampling=0.2, rotation=False, samplings=(0.2, 0.2)
+    )
+    assert step == pytest.approx(1)
+    # between pixels, but nothing outside the image's own range of values
+    assert lattice.min() - 0.05 < patch.min() < patch.max() < lattice.max() + 0.05
+    assert patch.dtype == lattice.dtype
+
+
+def test_all_angles_are_drawn():
+    angles = []
+    for number in range(60):
+        options = {"patch": 64, "sampling": 0.1, "rotation": True, "samplings": None}
+        patch, _ = draw_patch(wave(8), generator(number), **options)
+        spectrum = np.abs(np.fft.fft2(patch - patch.mean()))
+        i, j = np.unravel_index(int(np.argmax(spectrum)), spectrum.shape)
+        angles.append(np.arctan2(np.fft.fftfreq(64)[j], np.fft.fftfreq(64)[i]) % np.pi)
+    assert np.histogram(angles, bins=4, range=(0, np.pi))[0].min() > 5
+
+
+def test_a_patch_that_does_not_fit_is_refused(lattice, rng):
+    with pytest.raises(ValueError, match=r"patch of 150 pixels of 0\.4 Å.*does not fit"):
+        draw_patch(lattice, rng, patch=150, sampling=0.2, rotation=False, samplings=(0.4, 0.4))
+
+
+def test_edges_leave_lattice_on_one_side_and_vacuum_on_the_other(lattice):
+    empty = []
+    for number in range(40):
+        patch = with_edge(lattice[:64, :64], generator(number), vacuum=-1.0)
+        assert patch.dtype == lattice.dtype
+        assert patch.min() >= -1 - 1e-6
+        empty.append(np.isclose(patch, -1, atol=0.05).mean())
+    assert 0.2 < np.mean(empty) < 0.8
+    assert np.std(empty) > 0.1
+
+
+def test_standardised_patches_have_about_mean_0_and_deviation_1(rng):
+    clean = rng.normal(3, 1, (64, 64))
+    noisy = clean + 5 * rng.standard_normal((64, 64))
+    results = [standardise(noisy, clean, 5.0, generator(i)) for i in range(200)]
+    assert abs(np.mean([n.mean() for n, _, _ in results])) < 0.1
+    assert np.median([n.std() for n, _, _ in results]) == pytest.approx(1, abs=0.1)
+    for seen, target, c_noise in results[:5]:
+        # one affine change for all three
+        factor = seen.std() / noisy.std()
+        assert c_noise == pytest.approx(5 * factor, rel=1e-4)
+        assert seen - target == pytest.approx((noisy - clean) * factor, abs=1e-4)
+
+
+def test_batches_without_the_options_are_what_they_were(data):
+    plain = Batches(data, **OPTIONS)
+    off = {
+        "c_spacing": "linear",
+        "standardised": False,
+        "rotation": False,
+        "sampling": None,
+        "edges": 0.0,
+    }
+    for ours, theirs in zip(Batches(data, **OPTIONS, **off)[3], plain[3], strict=True):
+        assert (ours == theirs).all()
+
+
+def test_batches_for_real_frames(data):
+    batches = Batches(data, **OPTIONS, **REAL)
+    noisy, clean, c_noise = batches[0]
+    assert noisy.shape == clean.shape == (4, 1, 32, 32)
+    assert noisy.isfinite().all()
+    assert (batches[0][0] == noisy).all()
+    drawn = np.concatenate([batches[i][2].numpy() for i in range(40)])
+    # the noise of a standardised image is at most about its whole deviation
+    assert 0 < np.median(drawn) < 1.5
+    assert c_noise.dtype == noisy.dtype
+
+
+def test_logarithmic_c_comes_as_often_from_every_octave(data):
+    batches = Batches(data, **OPTIONS | {"mixtures": 0.0}, c_spacing="logarithmic")
+    drawn = np.concatenate([batches[i][2].numpy() for i in range(100)])
+    middle = np.sqrt(0.05 * 10)
+    assert np.mean(drawn < middle) == pytest.approx(0.5, abs=0.1)
+    assert drawn.min() >= 0.05
+    assert drawn.max() <= 10
+
+
+def test_a_standardised_denoiser_minds_no_unit(lattice):
+    network = UNet(width=8, levels=2).eval()
+    for parameter in network.head.parameters():
+        parameter.data.normal_(0, 0.1)
+    denoiser = Denoiser(network, {"standardised": True})
+    image, sigma = denoiser.denoise(lattice)
+    counts, sigma_counts = denoiser.denoise(lattice * 4000 + 700)
+    assert counts == pytest.approx(image * 4000 + 700, rel=1e-3, abs=1)
+    assert sigma_counts == pytest.approx(sigma * 4000, rel=1e-3)
+    assert np.abs(denoiser.at_once(lattice) - image).max() < 1e-5
+    plain = Denoiser(network, {})
+    assert np.abs(plain(lattice * 4000 + 700) - counts).max() > 10
+
+
+def test_an_empty_image_keeps_its_scale():
+    assert standardisation(np.full((4, 4), 7.0)) == (7.0, 1.0)

@@ -1,0 +1,148 @@
+"""What makes training patches as varied as real frames: angle, pixel size, edges, contrast."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+from scipy.special import expit
+
+from temdenoise.images.noise import smooth_background
+
+
+def draw_patch(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    patch: int,
+    sampling: float,
+    rotation: bool,
+    samplings: Sequence[float] | None,
+) -> tuple[np.ndarray, float]:
+    """Cut a patch out of an image, turned and resampled (cubic spline).
+
+    Parameters
+    ----------
+    image
+        Shape (x, y).
+    rng
+        Where the randomness comes from.
+    patch
+        Side of the patch [pixels].
+    sampling
+        Pixel size of the image [Å].
+    rotation
+        Whether the patch is turned by an angle drawn from all.
+    samplings
+        Range its pixel size is drawn from, as often from every octave [Å]; None: the image's.
+
+    Returns
+    -------
+    patch : numpy.ndarray
+        Of the image's type, shape (patch, patch).
+    step : float
+        Its pixel size [pixels of the image].
+
+    Raises
+    ------
+    ValueError
+        If the patch does not fit into the image.
+    """
+    angle = rng.uniform(0, 2 * np.pi) if rotation else 0.0
+    step = 1.0
+    if samplings is not None:
+        step = float(np.exp(rng.uniform(*np.log(samplings)))) / sampling
+    offsets = (np.arange(patch) - (patch - 1) / 2) * step
+    u, v = np.meshgrid(offsets, offsets, indexing="ij")
+    x, y = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
+    reach = max(float(x.max()), float(y.max()))
+    room = [side - 1 - 2 * reach for side in image.shape]
+    if min(room) < 0:
+        raise ValueError(
+            f"a patch of {patch} pixels of {step * sampling:.3g} Å, turned by "
+            f"{np.degrees(angle):.0f}°, does not fit into an image of {image.shape} pixels of "
+            f"{sampling:g} Å; use larger images or a smaller patch"
+        )
+    centre = [reach + rng.uniform(0, free) for free in room]
+    # the part needed alone: the spline is fitted to all it is given
+    low = [max(0, int(c - reach) - 8) for c in centre]
+    part = image[tuple(slice(n, int(c + reach) + 10) for n, c in zip(low, centre, strict=True))]
+    where = [x + centre[0] - low[0], y + centre[1] - low[1]]
+    cut = map_coordinates(np.asarray(part, dtype=np.float64), where, order=3, mode="mirror")
+    return cut.astype(image.dtype), step
+
+
+def partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
+    """Replace a half-plane of random place and slope of edge, or all, by one brightness."""
+    level = vacuum if rng.random() < 0.5 else rng.uniform(vacuum, 1)
+    if rng.random() < 0.5:
+        return np.full_like(clean, level)
+    angle, softness = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 4)
+    x, y = (np.arange(n) - (n - 1) / 2 for n in clean.shape)
+    across = np.add.outer(x * np.cos(angle), y * np.sin(angle))
+    edge = rng.uniform(-0.4, 0.4) * clean.shape[0]
+    share = expit((across - edge) / softness)
+    return (clean + (level - clean) * share).astype(clean.dtype)
+
+
+def with_edge(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
+    """Leave vacuum beyond an irregular edge, or in holes.
+
+    Where a smooth random field lies above a level drawn from its own range, there is vacuum;
+    the edge is about one to four pixels soft.
+
+    Parameters
+    ----------
+    clean
+        Shape (x, y).
+    rng
+        Where the randomness comes from.
+    vacuum
+        Brightness of the vacuum [normalised intensity].
+    """
+    correlation = max(clean.shape) * rng.uniform(0.15, 0.8)
+    field = smooth_background(clean.shape, rng, correlation=correlation)
+    level, softness = rng.uniform(-0.6, 0.6), rng.uniform(1, 4) / correlation
+    share = expit((field - level) / softness)
+    return (clean + (vacuum - clean) * share).astype(clean.dtype)
+
+
+SLACK = 0.3
+"""How far off the standardisation of a training patch may be, relative to that of a whole image."""
+
+
+def standardisation(noisy: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of an image; an image of one value keeps its scale.
+
+    Examples
+    --------
+    >>> standardisation(np.array([[1.0, 3.0], [1.0, 3.0]]))
+    (2.0, 1.0)
+    >>> standardisation(np.ones((2, 2)))
+    (1.0, 1.0)
+    """
+    mean, deviation = float(np.mean(noisy, dtype=np.float64)), float(np.std(noisy, dtype=float))
+    return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 1.0
+
+
+def standardise(
+    noisy: np.ndarray, clean: np.ndarray, c_noise: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Give a training patch mean 0 and standard deviation 1, or about so.
+
+    The mean and deviation of a patch are not those of the image it is part of, which an
+    application would take: both are changed by a random factor of about `SLACK`.
+
+    Parameters
+    ----------
+    noisy, clean
+        Shape (x, y).
+    c_noise
+        Noise coefficient C; it is scaled as the image is.
+    rng
+        Where the randomness comes from.
+    """
+    mean, deviation = standardisation(noisy)
+    mean += SLACK * deviation * rng.standard_normal()
+    deviation *= float(np.exp(SLACK * rng.standard_normal()))
+    noisy, clean = (((a - mean) / deviation).astype(np.float32) for a in (noisy, clean))
+    return noisy, clean, c_noise / deviation
