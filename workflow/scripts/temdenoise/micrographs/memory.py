@@ -6,7 +6,7 @@ from pathlib import Path
 from temdenoise.errors import DataError
 
 BYTES_PER_PIXEL = 40
-"""Largest need while one frame is worked on, measured (docs/micrographs.md)."""
+"""Estimated need while one frame is worked on: ten 32-bit copies of it."""
 
 
 def available() -> float:
