@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from temdenoise.errors import DataError
-from temdenoise.judging.fidelity import calibrate
+from temdenoise.judging.detector import calibrate
 from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs.calibration import Calibration, Ring, check, first_ring
 from temdenoise.micrographs.denoising import Prepared, apply, prepare
