@@ -17,13 +17,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run validate test test-slow test-browser acceptance bench-dft bench-denoise ablation lint format config-reference clean
+.PHONY: help run figures validate test test-slow test-browser acceptance bench-dft bench-denoise ablation lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 	$(BIN)/python workflow/drive.py $(ARGS)
+
+figures: $(VENV)/.run  ## draw the figures anew from the stored results, computing nothing else
+	$(BIN)/python workflow/drive.py figures --allowed-rules figures plot_figure --forcerun plot_figure $(ARGS)
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)

@@ -9,6 +9,9 @@ min_version("9.27")
 configfile: workflow.source_path("config/config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 # in the order in which data flows
 include: "workflow/rules/structures.smk"
@@ -27,6 +30,11 @@ rule all:
         "results/structures/structures.csv",
         "results/evaluation/quality.csv",
         "results/report.html",
+
+
+rule figures:
+    input:
+        expand("results/figures/figure_{figure}.pdf", figure=FIGURES),
 
 
 rule validation:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(RULES.parent / "scripts"))
 from temdenoise.configuration import SPLITS, checked, families_of, models_of
 from temdenoise.errors import ConfigurationError
 from temdenoise.provenance import code_digest, module_constant, module_digest
+from temdenoise.showing.captions import CAPTIONS
 
 try:
     config = checked(config)
