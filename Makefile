@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures validate test test-slow test-browser acceptance bench-dft bench-denoise ablation lint format config-reference clean
+.PHONY: help run figures validate test test-slow test-browser docs acceptance bench-dft bench-denoise ablation lint format config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders,
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+docs: $(VENV)/.docs  ## build the documents as a site: build/docs
+	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
@@ -87,6 +90,10 @@ $(VENV)/.run: $(VENV)/bin/python $(PINS)
 
 $(VENV)/.test: $(VENV)/.run
 	$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python $(PINS)
+	$(INSTALL) --group docs
 	@touch $@
 
 $(VENV)/.browser: $(VENV)/.test

@@ -9,7 +9,9 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "config/README.md",
+    "docs/architecture.md",
     "docs/ground-truth.md",
+    "docs/tutorial.md",
     "results/README.md",
 ]
 
