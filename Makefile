@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run run-slurm imaging validate test test-slow test-slurm test-kill test-browser acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser docs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ run-slurm: $(VENV)/.slurm  ## run it on a cluster with Slurm (profiles/slurm; do
 	$(BIN)/python workflow/drive.py --workflow-profile profiles/slurm $(ARGS)
 
 imaging: $(VENV)/.imaging  ## install what forms ADF and HRTEM images (abTEM; for config/adf.yaml)
+
+figures: $(VENV)/.run  ## draw the figures anew from the stored results, computing nothing else
+	$(BIN)/python workflow/drive.py figures --allowed-rules figures plot_figure --forcerun plot_figure $(ARGS)
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
@@ -51,6 +54,9 @@ test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders,
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+docs: $(VENV)/.docs  ## build the documents as a site: build/docs
+	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
@@ -80,7 +86,7 @@ format: $(VENV)/.test  ## put style right
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_64, CPU)
-	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser \
+	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser --group docs \
 	  -o $(VENV)/pylock.toml
 	$(BIN)/python .ci/lock.py $(VENV)/pylock.toml > envs/lock-linux-x86_64-cpu.txt
 
@@ -116,6 +122,10 @@ $(VENV)/.imaging: $(VENV)/.run
 
 $(VENV)/.test: $(VENV)/.imaging
 	$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python $(PINS)
+	$(INSTALL) --group docs
 	@touch $@
 
 $(VENV)/.browser: $(VENV)/.test

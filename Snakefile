@@ -9,6 +9,9 @@ min_version("9.27")
 configfile: workflow.source_path("config/config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 # in the order in which data flows
 include: "workflow/rules/structures.smk"
@@ -30,6 +33,11 @@ rule all:
         ["results/evaluation/crystals.csv"] if len(CRYSTALS) > 1 else [],
         "results/report.html",
         micrographs(),
+
+
+rule figures:
+    input:
+        expand("results/figures/figure_{figure}.pdf", figure=FIGURES),
 
 
 rule validation:

@@ -10,12 +10,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import DRIVE, drive
+from conftest import DRIVE, ROOT, drive
 from temdenoise.files import read_json, read_table
 from temdenoise.images.datasets import Frame, noisy_frames
 from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.judging.baselines import BASELINES
 from temdenoise.learning.inference import load
+from temdenoise.showing.workflow_graph import parse_job_counts
 from temdenoise.storage import read_images
 
 FIGURES = ("1", "2", "4", "5", "S1", "S2", "S3")
@@ -29,6 +30,7 @@ def test_each_job_says_what_came_out(run):
     assert "[run_dft:train-0000] -" in text
     assert "[project_density:test-0000] 32.000 of 32.000 electrons in the map" in text
     assert "[train_gaussian:gaussian] mean absolute error" in text
+    assert "[evaluate:gaussian] MS-SSIM of the specialist" in text
 
 
 def test_quality_table(run):
@@ -164,6 +166,28 @@ def test_provenance_tells_versions_machine_seed_and_digests(run):
     assert found["files"]["maps/*.tif"]["n"] == 4
     table = results / "evaluation/quality.csv"
     assert found["files"]["evaluation/quality.csv"] == sha256(table.read_bytes()).hexdigest()
+
+
+def test_report_of_snakemake_quotes_the_values_used(run):
+    results, _ = run
+    done = drive(results.parent, "--report", "snakemake-report.html")
+    assert done.returncode == 0, done.stderr
+    text = (results.parent / "snakemake-report.html").read_text()
+    for category in ("Summary", "Results", "Figures", "Ground truth", "Trainings"):
+        assert f'"{category}"' in text
+    assert "C = 0.05, 0.2, 0.3" in text
+    assert "{{" not in text.split("MS-SSIM (5 scales")[1][:400]
+
+
+def test_figures_are_drawn_again_without_anything_else(run):
+    results, _ = run
+    command = ["figures", "--allowed-rules", "figures", "plot_figure", "--forcerun", "plot_figure"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert " ".join(command) in makefile
+    done = drive(results.parent, *command, "--dry-run", "--quiet", "rules")
+    assert done.returncode == 0, done.stderr
+    planned = parse_job_counts(done.stdout + done.stderr)
+    assert planned == {"plot_figure": len(FIGURES), "figures": 1}
 
 
 def test_nothing_half_written_is_left(run):

@@ -9,11 +9,13 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "config/README.md",
+    "docs/architecture.md",
     "docs/cluster.md",
     "docs/denoising.md",
     "docs/ground-truth.md",
     "docs/microscope.md",
     "docs/micrographs.md",
+    "docs/tutorial.md",
     "results/README.md",
 ]
 

@@ -20,6 +20,7 @@ from temdenoise.configuration import (
 from temdenoise.errors import ConfigurationError
 from temdenoise.optics import microscope_of
 from temdenoise.provenance import code_digest, module_constant, module_digest
+from temdenoise.showing.captions import CAPTIONS
 
 try:
     config = checked(

@@ -85,7 +85,12 @@ rule collect_tables:
     input:
         tables=expand("results/evaluation/{noise}/{{table}}.csv", noise=NOISES),
     output:
-        table="results/evaluation/{table}.csv",
+        table=report(
+            "results/evaluation/{table}.csv",
+            category="Results",
+            labels={"table": "{table}"},
+            caption="../report/table.rst",
+        ),
     log:
         "results/logs/collect_tables/{table}.log",
     benchmark:

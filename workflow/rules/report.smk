@@ -64,7 +64,12 @@ rule plot_figure:
         unpack(figure_inputs),
     output:
         pdf="results/figures/figure_{figure}.pdf",
-        png="results/figures/figure_{figure}.png",
+        png=report(
+            "results/figures/figure_{figure}.png",
+            category="Figures",
+            labels={"figure": "{figure}"},
+            caption="../report/figure.rst",
+        ),
         csv="results/figures/figure_{figure}.csv",
     log:
         "results/logs/plot_figure/{figure}.log",
@@ -73,6 +78,7 @@ rule plot_figure:
     conda:
         "../../envs/report.yaml"
     params:
+        caption=lambda wildcards: CAPTIONS[wildcards.figure],
         noises=NOISES,
         c_noise=config["report"]["c_noise"],
         patch=config["training"]["patch"],
@@ -98,7 +104,12 @@ rule report_ms_ssim:
         trainings=expand("results/models/{model}/metrics.csv", model=MODELS),
         provenance="results/provenance.json",
     output:
-        page="results/report.html",
+        page=report(
+            "results/report.html",
+            category="Summary",
+            labels={"page": "the run as a story"},
+            caption="../report/summary.rst",
+        ),
     log:
         "results/logs/report_ms_ssim.log",
     benchmark:

@@ -76,7 +76,12 @@ rule list_structures:
     input:
         atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
     output:
-        table="results/structures/structures.csv",
+        table=report(
+            "results/structures/structures.csv",
+            category="Ground truth",
+            labels={"table": "structures"},
+            caption="../report/structures.rst",
+        ),
     log:
         "results/logs/list_structures.log",
     benchmark:

@@ -21,7 +21,12 @@ rule train:
         unpack(training_data),
     output:
         model="results/models/{model}/model.pt",
-        metrics="results/models/{model}/metrics.csv",
+        metrics=report(
+            "results/models/{model}/metrics.csv",
+            category="Trainings",
+            labels={"model": "{model}"},
+            caption="../report/training.rst",
+        ),
     log:
         "results/logs/train/{model}.log",
     benchmark:

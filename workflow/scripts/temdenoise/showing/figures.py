@@ -205,9 +205,9 @@ def figure_2(
             values = [1 - _curve(rows, noise, method)[c] for noise in noises]
             places = np.arange(len(noises)) + (offset - 2) * 0.17
             drawn = axes.bar(places, values, 0.16, color=COLOURS[method], label=LABELS[method])
-            axes.bar_label(drawn, fmt="%.3f", fontsize=3.6, padding=1)
+            axes.bar_label(drawn, fmt="%.3f", fontsize=5, padding=1.5, rotation=90)
         axes.set_xticks(np.arange(len(noises)), [NOISES[noise].symbol for noise in noises])
-        axes.margins(y=0.1)
+        axes.margins(y=0.2)
         axes.set(ylabel="1 - MS-SSIM (less is better)" if column == 0 else "")
         axes.set_title(f"{'b  ' if column == 0 else ''}C = {c:g} ({_region(rows, c)})")
     curves = grid[2].subgridspec(1, len(noises))

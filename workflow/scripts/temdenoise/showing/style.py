@@ -76,8 +76,9 @@ def journal() -> Iterator[None]:
             "image.origin": "lower",
             "pdf.fonttype": 42,
             "svg.fonttype": "none",
-            "savefig.dpi": 200,
+            "savefig.dpi": 300,
             "savefig.bbox": "tight",
+            "savefig.pad_inches": 0.03,
         }
     ):
         yield

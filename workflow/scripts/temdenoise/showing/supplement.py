@@ -117,7 +117,7 @@ def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
     figure, axes = plt.subplots(
         len(shown),
         5,
-        figsize=(DOUBLE_COLUMN, 1.25 * len(shown)),
+        figsize=(DOUBLE_COLUMN, 1.12 * len(shown)),
         layout="constrained",
         squeeze=False,
     )
