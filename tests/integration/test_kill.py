@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 from conftest import DRIVE, drive
-from temdenoise.images.noise import NOISES
+from temdenoise.images.noise import PAPER_NOISES as NOISES
 
 pytestmark = pytest.mark.kill
 
