@@ -73,6 +73,8 @@ def test_figure_s3_frames_the_largest_error(lattice):
     with journal():
         figure, rows = supplement.figure_s3(worst=worst)
         figure.canvas.draw()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:5] == ["noisy", "denoised", "clean", "error", "predicted sigma"]
     assert [r["noise"] for r in rows] == list(NOISES)
     assert all(r["x_px"] <= 100 and r["x_px"] + r["side_px"] >= 120 for r in rows)
     assert all(r["y_px"] <= 60 and r["y_px"] + r["side_px"] >= 80 for r in rows)

@@ -137,7 +137,7 @@ def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
             )
             if column >= 3:
                 drawn[column - 3] = mappable
-            if line is axes[0]:
+            if not rows:
                 axis.set_title(title)
         line[0].set_ylabel(
             f"{NOISES[noise].symbol}, C = {about['c_noise']:g}\n{LABELS[about['method']]}\n"
@@ -151,7 +151,7 @@ def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
         )
     for column, label in ((3, "Error"), (4, "Sigma")):
         figure.colorbar(
-            drawn[column - 3], ax=axes[:, column], location="bottom", label=label, aspect=15
+            drawn[column - 3], ax=axes[-1, column], location="bottom", label=label, aspect=12
         )
     return figure, rows
 
