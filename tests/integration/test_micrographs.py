@@ -20,8 +20,10 @@ def project(tmp_path, rng):
 
 
 def run(project, *arguments, images="scan.v2.npy", model="model.pt"):
-    option = f"micrographs={{images: [{images}], model: {model}, sampling: 0.2}}"
-    return snakemake(project, "--cores", "1", "--config", option, *arguments)
+    # an overlay, since numbers on Snakemake's command line become text
+    overlay = project / "overlay.yaml"
+    overlay.write_text(f"micrographs: {{images: [{images}], model: {model}, sampling: 0.2}}\n")
+    return snakemake(project, "--cores", "1", "--configfile", str(overlay), *arguments)
 
 
 def test_target_micrographs(project):

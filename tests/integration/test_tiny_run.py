@@ -181,10 +181,10 @@ def test_report_of_snakemake_quotes_the_values_used(run):
 
 def test_figures_are_drawn_again_without_anything_else(run):
     results, _ = run
-    command = ["figures", "--allowed-rules", "figures", "plot_figure", "--forcerun", "plot_figure"]
+    options = ["--allowed-rules", "figures", "plot_figure", "--forcerun", "plot_figure"]
     makefile = (ROOT / "Makefile").read_text()
-    assert " ".join(command) in makefile
-    done = drive(results.parent, *command, "--dry-run", "--quiet", "rules")
+    assert " ".join(["figures", *options]) in makefile
+    done = drive(results.parent, *options, "--dry-run", "--quiet", "rules", "--", "figures")
     assert done.returncode == 0, done.stderr
     planned = parse_job_counts(done.stdout + done.stderr)
     assert planned == {"plot_figure": len(FIGURES), "figures": 1}
