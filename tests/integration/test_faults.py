@@ -7,6 +7,8 @@ import pytest
 from conftest import drive
 from temdenoise.showing.workflow_graph import parse_job_counts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def copy(run, tmp_path):
