@@ -20,7 +20,7 @@ def requirements(text):
     """Read the packages of an environment file, under their names on PyPI."""
     found = []
     for line in text.split("dependencies:")[1].splitlines():
-        entry = line.strip().removeprefix("- ")
+        entry = line.split("#")[0].strip().removeprefix("- ")
         if entry and not entry.endswith(":"):
             name, _, version = entry.replace("==", "=").partition("=")
             if name not in ("python", "pip"):
