@@ -23,7 +23,10 @@ rule denoise_micrograph:
     params:
         options={k: config["micrographs"][k] for k in ("kind", "sampling", "crystal")},
         code=code_digest("micrographs.denoise_file", "showing.micrograph"),
-        templates=[file_digest(path) for path in templates("page.html.j2", "micrograph.html.j2")],
+        templates=[
+            file_digest(path)
+            for path in templates("page.html.j2", "micrograph.html.j2")
+        ],
     message:
         "Denoising the micrograph {wildcards.micrograph}"
     script:
