@@ -46,13 +46,7 @@ def background_gaussian(
 
     b is a `smooth_background` of the whole image, of which `clean` may be a window.
     """
-    extent = clean.shape if extent is None else extent
-    background = smooth_background(
-        extent,
-        rng,
-        correlation=background_correlation * max(extent),
-        window=tuple(slice(o, o + n) for o, n in zip(origin, clean.shape, strict=True)),
-    )
+    background = _behind(clean, rng, background_correlation, extent, origin)
     return clean + c_noise * (background + rng.standard_normal(clean.shape))
 
 
@@ -181,14 +175,25 @@ def contamination(
     b is a `smooth_background` as in `background_gaussian`. Nothing is random from pixel to
     pixel: in mixtures it lies below the noise of counting.
     """
+    background = _behind(clean, rng, background_correlation, extent, origin)
+    return clean + c_noise * (1 + background) / 2
+
+
+def _behind(
+    clean: np.ndarray,
+    rng: np.random.Generator,
+    correlation: float,
+    extent: tuple[int, int] | None,
+    origin: tuple[int, int],
+) -> np.ndarray:
+    """Draw the smooth background of a whole image, and return the part behind a window of it."""
     extent = clean.shape if extent is None else extent
-    background = smooth_background(
+    return smooth_background(
         extent,
         rng,
-        correlation=background_correlation * max(extent),
+        correlation=correlation * max(extent),
         window=tuple(slice(o, o + n) for o, n in zip(origin, clean.shape, strict=True)),
     )
-    return clean + c_noise * (1 + background) / 2
 
 
 def smooth_background(
