@@ -359,7 +359,11 @@ def figure_5(*, graph: Mapping[str, Any]) -> tuple[Figure, Rows]:
         )
         axes.add_patch(box)
         jobs = graph["jobs"][rule]
-        label = f"{rule}\n{jobs} job{'s' if jobs > 1 else ''}"
+        counted = f"{jobs} job{'s' if jobs > 1 else ''}"
+        label = f"{rule}\n{counted}"
+        if len(rule) > 20:  # wider than its box
+            head, _, tail = rule.rpartition("_")
+            label = f"{head}_\n{tail}, {counted}"
         axes.text(x, y, label, ha="center", va="center", fontsize=6)
     reach = 1.5 * max(map(len, columns)) + 0.2
     axes.set(xlim=(-reach, reach), ylim=(-1.1 * len(columns) + 0.5, 0.6))
