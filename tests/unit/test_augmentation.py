@@ -161,5 +161,22 @@ def test_a_standardised_denoiser_minds_no_unit(lattice):
     assert np.abs(plain(lattice * 4000 + 700) - counts).max() > 10
 
 
+def test_a_window_of_a_standardised_image_is_seen_on_the_scale_of_the_whole(rng):
+    network = UNet(width=8, levels=1).eval()
+    for parameter in network.head.parameters():
+        parameter.data.normal_(0, 0.1)
+    denoiser = Denoiser(network, {"standardised": True})
+    image = rng.standard_normal((64, 64)).astype(np.float32)
+    image[:32] *= 3  # a part has another contrast than the whole
+    whole, window = denoiser(image), (slice(0, 48),) * 2
+    kept = (slice(0, 48 - network.reach),) * 2
+    seen_alone, seen_as_part = (
+        np.abs(denoiser.at_once(image[window], part_of=part) - whole[window])[kept].max()
+        for part in (None, image)
+    )
+    assert seen_as_part < 1e-5
+    assert seen_alone > 1e-3
+
+
 def test_an_empty_image_keeps_its_scale():
     assert standardisation(np.full((4, 4), 7.0)) == (7.0, 1.0)

@@ -33,6 +33,16 @@ WRONG = [
     ("training.universal.mixtures", 1.5, r"mixtures` = 1\.5: expected at most 1"),
     ("training.featureless", -0.1, r"featureless` = -0\.1: expected at least 0"),
     ("training.patch", 90, r"`training\.patch` = 90: expected a multiple of 8"),
+    (
+        "training.universal.patch",
+        100,
+        r"`training\.universal\.patch` = 100: expected a multiple of 8 .*`training\.levels` = 3",
+    ),
+    (
+        "training.universal.levels",
+        7,
+        r"`training\.universal\.levels` = 7",
+    ),
     ("training.patch", 512, r"`training\.patch` = 512: expected at most `mosaics\.size` = 256"),
     ("training.learning_rate", float("nan"), r"`training\.learning_rate` holds nan"),
     ("training.noise_source", "old", r"`training\.noise_source` = 'old': .*fresh, stored"),
@@ -114,6 +124,18 @@ def test_a_file_says_its_own_lattice_constant(tmp_path):
     assert checked(with_key("structures.crystal", str(file)))
     with pytest.raises(ConfigurationError, match=r"lattice_constant` = 3\.0: expected null"):
         checked({"structures": {"crystal": str(file), "lattice_constant": 3.0}})
+
+
+def test_files_of_crystals_are_found_beside_the_workflow_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "config/crystals/srtio3_001.cif"
+    found = checked(with_key("structures.crystal", name))["structures"]["crystal"]
+    assert len(crystal(found)) == 5
+    # one of the working directory comes first
+    own = tmp_path / name
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert checked(with_key("structures.crystal", name))["structures"]["crystal"] == name
 
 
 def test_families_known_to_the_schema_are_those_of_the_code():

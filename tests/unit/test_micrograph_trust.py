@@ -10,6 +10,7 @@ from temdenoise.micrographs.denoising import prepare, stretched
 from temdenoise.micrographs.fitting import (
     Range,
     background,
+    described,
     fit,
     resample,
     shape_at,
@@ -201,6 +202,18 @@ def test_fit_gives_the_lattice_the_trained_contrast(rng):
     nothing = fit(0.0, noise, TRAINED, sampling=SAMPLING)
     assert nothing.noise_over_contrast == np.inf
     assert nothing.c_noise == TRAINED.c_noise[1]
+
+
+def test_a_model_says_what_crystals_and_pixel_sizes_it_was_trained_on():
+    lattices = {name: [0.5 + 0.2 * hexagonal(spacing=s)] for name, s in SPACINGS.items()}
+    about = described(lattices, mode="adf", sampling=SAMPLING, samplings=[0.1, 0.3])
+    about |= {"c_noise_train": [0.1, 2.0], "sampling_angstrom": SAMPLING}
+    found = trained_range(about)
+    assert found.spacings == pytest.approx(SPACINGS, rel=0.01)
+    assert (found.kind, found.sampling) == ("adf", (0.1, 0.3))
+    assert (found.mean, found.contrast) == pytest.approx((0.5, 0.2), rel=0.02)
+    alone = described(lattices, mode="adf", sampling=SAMPLING)
+    assert "sampling_range_angstrom" not in alone
 
 
 def test_range_of_a_model_that_says_little():

@@ -39,6 +39,7 @@ rule train:
     params:
         seed=config["seed"],
         model=lambda wildcards: MODELS[wildcards.model],
+        crystals=[crystal["crystal"] for crystal in CRYSTALS],
         recipe=recipe("learning.training"),
     message:
         "Training the denoiser {wildcards.model}"

@@ -57,11 +57,15 @@ with job(snakemake) as say:
         "options": params.model["options"],
     }
     about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
+    images = next(iter(training.values()))
     about |= described(
-        next(iter(training.values())).clean,
+        {
+            Path(name).stem: images.of_crystal(number, len(params.crystals)).clean
+            for number, name in enumerate(params.crystals)
+        },
         mode=snakemake.config["image"]["mode"],
-        crystal=Path(snakemake.config["structures"]["crystal"]).stem,
-        sampling=next(iter(training.values())).sampling,
+        sampling=images.sampling,
+        samplings=params.model["options"].get("sampling"),
     )
     if params.model["options"].get("standardised"):
         about["standardised"] = True

@@ -20,7 +20,10 @@ from temdenoise.errors import ConfigurationError
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
-OWN = ("width", "levels", "batch", "c_spacing", "standardised", "rotation", "sampling", "edges")
+OWN = (
+    *("width", "levels", "batch", "patch", "c_spacing"),
+    *("standardised", "rotation", "sampling", "edges"),
+)
 """Options the universal network may have of its own."""
 
 
@@ -56,6 +59,8 @@ def checked(config: dict[str, Any], *, files: Iterable[str | Path] = ()) -> dict
     _fill_defaults(config, schema)
     problems += [_describe(e) for e in Draft202012Validator(schema).iter_errors(config)]
     if not problems:
+        for crystal in (config["structures"], *config["structures"]["others"]):
+            crystal["crystal"] = _found(crystal["crystal"])
         problems = [*_contradictions(config)]
     if problems:
         raise ConfigurationError(
@@ -251,6 +256,14 @@ def _describe(error) -> str:
     return f"`{key}` = {error.instance!r}: {expected}" + (f" ({about})" if about else "")
 
 
+def _found(crystal: str) -> str:
+    """Look for a crystal's file in the project's folder, if the working directory has none."""
+    brought_along = SCHEMA.parents[2] / crystal
+    if not Path(crystal).is_file() and brought_along.is_file():
+        return str(brought_along)
+    return crystal
+
+
 def _unusable_crystal(structures: dict[str, Any]) -> Iterator[str]:
     crystal = structures["crystal"]
     known = load_schema()["properties"]["structures"]["properties"]["crystal"]["x-built-in"]
@@ -355,13 +368,14 @@ def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
     if low > high:
         yield f"`training.universal.sampling` = {[low, high]}: expected the smaller pixel first"
     turned = math.sqrt(2) if universal["rotation"] else 1.0
-    needed = math.ceil(config["training"]["patch"] * turned * high / mosaics["sampling"]) + 2
+    patch = universal["patch"] or config["training"]["patch"]
+    needed = math.ceil(patch * turned * high / mosaics["sampling"]) + 2
     if (universal["rotation"] or universal["sampling"]) and needed > mosaics["size"]:
         yield (
             f"`mosaics.size` = {mosaics['size']}: expected at least {needed}, which a patch of "
-            f"{config['training']['patch']} pixels of {high:g} Å covers"
+            f"{patch} pixels of {high:g} Å covers"
             f"{' at any angle' if universal['rotation'] else ''}; raise it or lower "
-            "`training.patch` or `training.universal.sampling`"
+            "`training.universal.patch` (null: `training.patch`) or `training.universal.sampling`"
         )
     if universal["c_spacing"] == "logarithmic" and universal["c_noise"][0] == 0:
         yield (
@@ -397,11 +411,19 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     for c in config["report"]["c_noise"]:
         if c not in grid:
             yield f"`report.c_noise` holds {c}: expected values of `datasets.c_noise_grid` = {grid}"
-    if training["patch"] > mosaics["size"]:
-        yield (
-            f"`training.patch` = {training['patch']}: expected at most "
-            f"`mosaics.size` = {mosaics['size']}"
-        )
+    patches = {("training.patch", "training.levels"): (training["patch"], training["levels"])}
+    own = [f"{'universal.' * bool(training['universal'][k])}{k}" for k in ("patch", "levels")]
+    patches[*(f"training.{key}" for key in own)] = tuple(
+        training["universal"][key] or training[key] for key in ("patch", "levels")
+    )
+    for (key, of_levels), (patch, levels) in patches.items():
+        if patch > mosaics["size"]:
+            yield f"`{key}` = {patch}: expected at most `mosaics.size` = {mosaics['size']}"
+        if patch % 2**levels:
+            yield (
+                f"`{key}` = {patch}: expected a multiple of {2**levels} "
+                f"(2 to the power of `{of_levels}` = {levels})"
+            )
     split, number = config["validation"]["structure"].split("-")
     if int(number) >= structures["count"][split]:
         yield (
@@ -409,16 +431,6 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
             f"structure; expected a number below {structures['count'][split]} "
             f"(`structures.count.{split}`)"
         )
-    for key, levels in (
-        ("training.levels", training["levels"]),
-        ("training.universal.levels", training["universal"]["levels"]),
-    ):
-        multiple = 2 ** (levels or 0)
-        if training["patch"] % multiple:
-            yield (
-                f"`training.patch` = {training['patch']}: expected a multiple of {multiple} "
-                f"(2 to the power of `{key}` = {levels})"
-            )
     for key, section in (("", training), *((f"{k}.", training[k]) for k in _MODEL_SECTIONS)):
         if section["steps"] % training["checkpoint_every"]:
             yield (

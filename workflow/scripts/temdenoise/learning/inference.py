@@ -104,22 +104,31 @@ class Denoiser:
             denoised, sigma = denoised * deviation + mean, sigma * deviation
         return denoised, sigma * np.float32(self.about.get("sigma_factor", 1.0))
 
-    def at_once(self, noisy: np.ndarray) -> np.ndarray:
+    def at_once(self, noisy: np.ndarray, *, part_of: np.ndarray | None = None) -> np.ndarray:
         """Denoise a normalised image in one piece, without tiles or patches.
 
         What `denoise` is compared with: memory grows with the image.
+
+        Parameters
+        ----------
+        noisy
+            Shape (x, y).
+        part_of
+            The image it is a window of, which decides the standardisation; None: itself.
         """
-        noisy, mean, deviation = self._seen(_checked(noisy))
+        noisy, mean, deviation = self._seen(_checked(noisy), part_of=part_of)
         noisy = np.ascontiguousarray(noisy, dtype=np.float32)
         with torch.inference_mode():
             denoised = self.network(torch.from_numpy(noisy)[None, None])[0][0, 0].numpy()
         return denoised * deviation + mean if self.about.get("standardised") else denoised
 
-    def _seen(self, noisy: np.ndarray) -> tuple[np.ndarray, np.float32, np.float32]:
+    def _seen(
+        self, noisy: np.ndarray, *, part_of: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.float32, np.float32]:
         """Give the image as the network wants it, and what brings its answer back."""
         if not self.about.get("standardised"):
             return noisy, np.float32(0), np.float32(1)
-        mean, deviation = standardisation(noisy)
+        mean, deviation = standardisation(noisy if part_of is None else part_of)
         seen = ((noisy - mean) / deviation).astype(np.float32)
         return seen, np.float32(mean), np.float32(deviation)
 

@@ -180,7 +180,7 @@ def _seam(denoiser: Denoiser, seen: np.ndarray, denoised: np.ndarray) -> float:
     ]
     if any(i.stop - i.start < 2 for i in inner):
         return float("nan")
-    whole = denoiser.at_once(seen[tuple(window)])
+    whole = denoiser.at_once(seen[tuple(window)], part_of=seen)
     return float(np.abs(whole - denoised[tuple(window)])[tuple(inner)].max())
 
 

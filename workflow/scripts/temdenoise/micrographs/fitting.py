@@ -1,6 +1,6 @@
 """Fit an image to what a model was trained on, and its answer back to the image."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,35 +75,51 @@ def trained_range(about: Mapping[str, Any]) -> Range:
     )
 
 
+def _floored(images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Add a little white noise, since peaks are judged by the noise floor around them."""
+    rng = np.random.default_rng(0)
+    return [a + 0.1 * a.std() * rng.standard_normal(a.shape) for a in images]
+
+
 def described(
-    clean: Iterable[np.ndarray], *, mode: str, crystal: str, sampling: tuple[float, float]
+    clean: Mapping[str, Iterable[np.ndarray]],
+    *,
+    mode: str,
+    sampling: tuple[float, float],
+    samplings: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Describe training images, so that a micrograph can be fitted to the model.
 
     Parameters
     ----------
     clean
-        Clean, normalised training images, shape (x, y).
+        Clean, normalised training images by crystal, shape (x, y).
     mode
         What they show: ``density``, ``adf`` or ``hrtem``.
-    crystal
-        Its name.
     sampling
         Pixel size [Å].
+    samplings
+        Range of pixel sizes they were resampled to in training [Å]; None: they were not.
 
     Returns
     -------
     dict
         Keys of a model's description that `trained_range` reads.
     """
-    images = [np.asarray(image) for image in clean]
-    rings = [first_ring(lattice_peaks(spectrum(image, sampling))) for image in images[:4]]
-    spacings = [ring.spacing for ring in rings if ring is not None]
+    by_crystal = {name: [np.asarray(image) for image in images] for name, images in clean.items()}
+    spacings = {}
+    for name, images in by_crystal.items():
+        rings = [first_ring(lattice_peaks(spectrum(a, sampling))) for a in _floored(images[:4])]
+        found = [ring.spacing for ring in rings if ring is not None]
+        if found:
+            spacings[name] = float(np.median(found))
+    images = [image for own in by_crystal.values() for image in own]
     return {
         "image_kind": mode,
         "clean_mean": float(np.mean([image.mean() for image in images])),
         "clean_std": float(np.sqrt(np.mean([image.var() for image in images]))),
-        "spacings_angstrom": {crystal: float(np.median(spacings))} if spacings else {},
+        "spacings_angstrom": spacings,
+        **({"sampling_range_angstrom": list(samplings)} if samplings else {}),
     }
 
 

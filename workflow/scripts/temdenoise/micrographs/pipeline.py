@@ -316,8 +316,9 @@ def _score(prepared: Prepared, denoiser: Denoiser, trained: Range) -> Score | No
         )
 
     image, noise = prepared.image, prepared.noise
-    if "correlated" in noise.kinds:
-        # such noise rewards whoever keeps it: nothing can be chosen by the score
+    if "correlated" in noise.kinds or denoiser.about.get("standardised"):
+        # such noise rewards whoever keeps it: nothing can be chosen by the score; and a
+        # network that standardises what it sees gives the same answer at every scale
         chosen = GAINS.index(1.0)
     else:
         tried = [with_gain(factor) for factor in GAINS]
