@@ -8,6 +8,7 @@ knows dark pores but not this contrast.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -36,7 +37,7 @@ SHOWN = 18.0  # Å
 DFT = {
     **{"basis": "dzp", "xc": "PBE", "grid_spacing": 0.2, "kpt_density": 1.5, "smearing": 0.1},
     **{"spin": False, "density_convergence": 1e-4, "max_iterations": 100, "density": "pseudo"},
-    **{"density_grid_spacing": 0.1, "txt": None},
+    **{"density_grid_spacing": 0.1, "txt": os.devnull},
 }
 
 
