@@ -56,6 +56,10 @@ class Batches(Dataset):
         For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
         deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
         share that ends at an irregular edge.
+    rank, world
+        Of several processes that share each batch: which one this is, and how many they
+        are. Each draws all patches, so that they are those of a single process, and keeps
+        its own.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Batches(Dataset):
         rotation: bool = False,
         sampling: Sequence[float] | None = None,
         edges: float = 0.0,
+        rank: int = 0,
+        world: int = 1,
     ):
         self.images, self.noises, self.name = images, list(images), name
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
@@ -91,13 +97,14 @@ class Batches(Dataset):
         self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
         self.rotation, self.sampling, self.edges = rotation, sampling, edges
         self.patch, self.batch, self.seed = patch, batch, seed
+        self.own = slice(rank, None, world)
         # the same images for every noise; their darkest value stands for empty space
         self.vacuum = min(float(images[self.noises[0]].clean.min()), 0.0)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return noisy and clean patches, shape (batch, 1, patch, patch), and their C."""
+        """Return noisy and clean patches, shape (n, 1, patch, patch), and their C."""
         rng = generator(self.seed, "training", self.name, step)
-        draws = [self._draw(rng) for _ in range(self.batch)]
+        draws = [self._draw(rng) for _ in range(self.batch)][self.own]
         noisy, clean = (
             torch.from_numpy(np.stack([draw[i] for draw in draws])[:, None]) for i in (0, 1)
         )
@@ -162,14 +169,20 @@ class Batches(Dataset):
 class ValidationFrames(Dataset):
     """Frames of every noise within a range of C, or as many of them, evenly spread.
 
-    Standardised if the training is.
+    Standardised if the training is. Several processes share them; if they are fewer, each
+    has all.
     """
 
     MOST = 16
     """A universal model has 80 in a default run, and would validate as long as it trains."""
 
     def __init__(
-        self, images: Mapping[str, DataSet], c_noise: tuple[float, float], standardised: bool
+        self,
+        images: Mapping[str, DataSet],
+        c_noise: tuple[float, float],
+        standardised: bool,
+        rank: int = 0,
+        world: int = 1,
     ):
         self.standardised = standardised
         pairs = [
@@ -179,7 +192,8 @@ class ValidationFrames(Dataset):
             if c_noise[0] <= frame.c_noise <= c_noise[1]
         ]
         chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), self.MOST)).round().astype(int)
-        self.pairs = [pairs[number] for number in chosen]
+        own = slice(rank, None, world) if len(chosen) >= world else slice(None)
+        self.pairs = [pairs[number] for number in chosen[own]]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -20,6 +20,8 @@ class DenoisingModule(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average))
+        # nothing else would several processes wait for: they exchange what asks for gradients
+        self.average.requires_grad_(False)
         self.steps, self.learning_rate = steps, learning_rate
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
@@ -35,7 +37,7 @@ class DenoisingModule(lightning.LightningModule):
         It asks for the definition itself and for no distribution of the errors.
         """
         noisy, clean, c_noise = batch
-        denoised, sigma = self.network(noisy)
+        denoised, sigma = (answer.float() for answer in self.network(noisy))
         away = (denoised.detach() - clean).abs()
         self._losses.append(away.mean())
         self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
@@ -53,16 +55,21 @@ class DenoisingModule(lightning.LightningModule):
         """Mean absolute error of the averaged weights on a validation frame."""
         noisy, clean = batch
         self.log(
-            "val_l1", (self.average(noisy)[0] - clean).abs().mean(), prog_bar=True, logger=False
+            "val_l1",
+            (self.average(noisy)[0].float() - clean).abs().mean(),
+            prog_bar=True,
+            logger=False,
+            sync_dist=True,
         )
 
     def record(self) -> None:
-        """Add one row to the history."""
+        """Add one row to the history, the same in each of several processes."""
+        losses = self.trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
         self.history.append(
             {
                 "step": self.global_step,
                 "learning_rate": self.lr_schedulers().get_last_lr()[0],
-                "train_l1": float(torch.stack(self._losses).mean()),
+                "train_l1": float(losses.mean()),
                 "val_l1": float(self.trainer.callback_metrics["val_l1"]),
             }
         )
@@ -97,6 +104,10 @@ class Keep(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: DenoisingModule) -> None:
         """Record the epoch, then save."""
         module.record()
+        if not trainer.is_global_zero:
+            # several processes take part, the first one writes
+            trainer.save_checkpoint("")
+            return
         with atomic(self.work / "last.ckpt") as path:
             trainer.save_checkpoint(path)
         write_table(self.work / "metrics.csv", module.history)

@@ -6,7 +6,6 @@ resumed ends with the same weights as an undisturbed one.
 """
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,13 @@ import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
-from temdenoise.errors import ConfigurationError
 from temdenoise.files import intact_archive
 from temdenoise.images.datasets import DataSet
 from temdenoise.learning.batches import Batches, Steps, ValidationFrames
+from temdenoise.learning.hardware import hardware
 from temdenoise.learning.module import DenoisingModule, Keep
 from temdenoise.learning.networks import UNet
+from temdenoise.learning.processes import together
 from temdenoise.seeding import generator
 
 RECIPE = 3
@@ -53,6 +53,8 @@ def train(
     seed: int,
     threads: int,
     gpus: int | None = None,
+    processes: int | None = None,
+    precision: str = "float32",
     work: Path,
     pedestal: float = 0.0,
     c_spacing: str = "linear",
@@ -88,16 +90,21 @@ def train(
         Of initial weights and batches; the same seed gives the same weights on
         the same machine with the same number of threads.
     threads
-        CPU threads to use.
-    gpus
-        GPUs that the job was given: 0 or 1; not said, one is used where there is one.
+        CPU threads to use; with GPUs, all but one draw batches.
+    gpus, processes
+        What the job was given, see `hardware.hardware`. Several share every batch: they see
+        the same patches as one would, so the result differs by rounding alone.
     work
         Folder for checkpoints. A training resumes from ``last.ckpt`` in it, so it
         must be named after everything that decides the outcome; the
         caller removes it when the network is safe. A damaged checkpoint is left
         alone with a warning, and the training starts from its beginning.
+    precision
+        ``float32``, or ``bfloat16`` for the passes through the network; the weights and
+        what is judged by them stay float32.
     progress
-        Where to show Lightning's progress bar; none if not given.
+        Where to show Lightning's progress bar; none if not given, or with several
+        processes.
 
     Returns
     -------
@@ -109,50 +116,103 @@ def train(
     Raises
     ------
     ConfigurationError
-        If there are fewer GPUs than the job was given.
+        If the hardware is not what the job was given (`hardware.hardware`).
+    RuntimeError
+        If one of several processes fails.
     """
-    hardware = _hardware(gpus)
-    torch.set_num_threads(threads)
+    given = hardware(gpus=gpus, processes=processes, batch=batch, precision=precision)
+    network = {"width": width, "levels": levels}
+    schedule = {"steps": steps, "learning_rate": learning_rate, "average": average}
+    arguments = {
+        "training": training,
+        "validation": validation,
+        "network": network,
+        "schedule": schedule,
+        "feeding": {
+            "name": name,
+            "c_noise": c_noise,
+            "background_correlation": background_correlation,
+            "clip": clip,
+            "noise_source": noise_source,
+            "mixtures": mixtures,
+            "featureless": featureless,
+            "turned": turned,
+            "patch": patch,
+            "batch": batch,
+            "seed": seed,
+            "pedestal": pedestal,
+            "c_spacing": c_spacing,
+            "standardised": standardised,
+            "rotation": rotation,
+            "sampling": sampling,
+            "edges": edges,
+        },
+        "checkpoint_every": checkpoint_every,
+        "threads": threads,
+        "given": given,
+        "work": work,
+        "checkpoint": _usable(work / "last.ckpt"),
+    }
+    if given["devices"] == 1:
+        module = _fit(**arguments, progress=progress)
+    else:
+        together(_fit, given["devices"], folder=work, **arguments)
+        module = DenoisingModule(UNet(**network), **schedule)
+        last = torch.load(work / "last.ckpt", map_location="cpu", weights_only=True)
+        module.load_state_dict(last["state_dict"])
+        module.on_load_checkpoint(last)
+    return module.average.module.cpu().eval(), module.history
+
+
+def _fit(
+    *,
+    training: Mapping[str, DataSet],
+    validation: Mapping[str, DataSet],
+    network: dict[str, Any],
+    schedule: dict[str, Any],
+    feeding: dict[str, Any],
+    checkpoint_every: int,
+    threads: int,
+    given: dict[str, Any],
+    work: Path,
+    checkpoint: Path | None,
+    rank: int = 0,
+    progress: TextIO | None = None,
+) -> DenoisingModule:
+    """Train, as the only process or as one of several that run the same."""
+    devices = given["devices"]
+    own_threads = max(threads // devices, 1)
+    torch.set_num_threads(own_threads)
+    seed, name = feeding["seed"], feeding["name"]
     torch.manual_seed(int(generator(seed, "weights", name).integers(2**31)))
-    module = DenoisingModule(
-        UNet(width=width, levels=levels), steps=steps, learning_rate=learning_rate, average=average
-    )
-    batches = Batches(
-        training,
-        name=name,
-        c_noise=c_noise,
-        background_correlation=background_correlation,
-        clip=clip,
-        noise_source=noise_source,
-        mixtures=mixtures,
-        featureless=featureless,
-        turned=turned,
-        patch=patch,
-        batch=batch,
-        seed=seed,
-        pedestal=pedestal,
-        c_spacing=c_spacing,
-        standardised=standardised,
-        rotation=rotation,
-        sampling=sampling,
-        edges=edges,
-    )
+    module = DenoisingModule(UNet(**network), **schedule)
+    share = {"rank": rank, "world": devices}
+    # on a CPU, batches are made in a small part of a step's time, so workers would only cost
+    workers = own_threads - 1 if given["accelerator"] == "gpu" else 0
     loaders = (
         DataLoader(
-            batches, sampler=Steps(lambda: module.global_step, checkpoint_every), batch_size=None
+            Batches(training, **feeding, **share),
+            sampler=Steps(lambda: module.global_step, checkpoint_every),
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         ),
-        DataLoader(ValidationFrames(validation, c_noise, standardised), batch_size=None),
+        DataLoader(
+            ValidationFrames(validation, feeding["c_noise"], feeding["standardised"], **share),
+            batch_size=None,
+        ),
     )
-    checkpoint = _usable(work / "last.ckpt")
     # the bar goes to whatever is standard output when it is made
     with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():
-        # batches are made in a small part of a step's time, so workers would only cost
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # one process is what is meant, also where Slurm is at hand
+        # so many processes are what is meant, also where Slurm is at hand
         warnings.filterwarnings("ignore", message="The `srun` command is available")
         trainer = lightning.Trainer(
-            max_epochs=steps // checkpoint_every,
-            **hardware,
+            max_epochs=schedule["steps"] // checkpoint_every,
+            **given,
+            strategy="ddp" if devices > 1 else "auto",
+            # the processes know their shares; Lightning would deal out whole batches
+            use_distributed_sampler=False,
             # else Lightning takes its orders from the Slurm job it finds itself in
             plugins=[LightningEnvironment()],
             deterministic=True,
@@ -167,24 +227,7 @@ def train(
             callbacks=[Keep(work)],
         )
         trainer.fit(module, *loaders, ckpt_path=checkpoint)
-    return module.average.module.cpu().eval(), module.history
-
-
-def _hardware(gpus: int | None) -> dict[str, Any]:
-    """Choose what Lightning trains on; a GPU that was asked for is never replaced by the CPU."""
-    if gpus is None:
-        return {"accelerator": "auto", "devices": 1}
-    if gpus == 0:
-        return {"accelerator": "cpu", "devices": 1}
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus > 1 or found < gpus:
-        raise ConfigurationError(
-            f"the training was given gpu = {gpus} (set-resources in the profile), but PyTorch "
-            f"{torch.__version__} finds {found} here and a training uses one "
-            f"(CUDA_VISIBLE_DEVICES = {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}); "
-            "install a PyTorch with CUDA, ask for a node that has a GPU, or set gpu to 1 or 0"
-        )
-    return {"accelerator": "gpu", "devices": gpus}
+    return module
 
 
 def _usable(checkpoint: Path) -> Path | None:
