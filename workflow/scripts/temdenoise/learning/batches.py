@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from temdenoise.images.datasets import DataSet
+from temdenoise.images.datasets import DataSet, evenly
 from temdenoise.images.noise import corrupt
 from temdenoise.learning.augmentation import (
     draw_patch,
@@ -21,6 +21,7 @@ from temdenoise.learning.augmentation import (
     with_edge,
 )
 from temdenoise.seeding import generator
+from temdenoise.storage import forget, one_by_one
 
 
 class Batches(Dataset):
@@ -99,12 +100,16 @@ class Batches(Dataset):
         self.patch, self.batch, self.seed = patch, batch, seed
         self.own = slice(rank, None, world)
         # the same images for every noise; their darkest value stands for empty space
-        self.vacuum = min(float(images[self.noises[0]].clean.min()), 0.0)
+        darkest = (float(image.min()) for image in one_by_one(images[self.noises[0]].clean))
+        self.vacuum = min(*darkest, 0.0)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return noisy and clean patches, shape (n, 1, patch, patch), and their C."""
         rng = generator(self.seed, "training", self.name, step)
         draws = [self._draw(rng) for _ in range(self.batch)][self.own]
+        for images in self.images.values():
+            forget(images.clean)
+            forget(images.noisy)
         noisy, clean = (
             torch.from_numpy(np.stack([draw[i] for draw in draws])[:, None]) for i in (0, 1)
         )
@@ -191,9 +196,8 @@ class ValidationFrames(Dataset):
             for frame in data.frames
             if c_noise[0] <= frame.c_noise <= c_noise[1]
         ]
-        chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), self.MOST)).round().astype(int)
-        own = slice(rank, None, world) if len(chosen) >= world else slice(None)
-        self.pairs = [pairs[number] for number in chosen[own]]
+        chosen = evenly(pairs, self.MOST)
+        self.pairs = chosen[rank::world] if len(chosen) >= world else chosen
 
     def __len__(self) -> int:
         return len(self.pairs)
