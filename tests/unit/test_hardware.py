@@ -84,13 +84,20 @@ def test_validation_frames_are_shared_or_had_by_all(images):
 
 def test_batches_drawn_by_workers_are_the_same(images):
     batches = Batches(images, **BATCHES)
-    one, other = (
-        list(DataLoader(batches, sampler=Steps(lambda: 3, 4), batch_size=None, num_workers=n))
-        for n in (0, 2)
+    done = 3
+    loader = DataLoader(
+        batches,
+        sampler=Steps(lambda: done, 4),
+        batch_size=None,
+        num_workers=2,
+        persistent_workers=True,
     )
-    assert len(one) == 4
-    for a, b in zip(one, other, strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    for epoch in (range(3, 7), range(7, 11)):
+        drawn = list(loader)
+        assert len(drawn) == 4
+        for step, batch in zip(epoch, drawn, strict=True):
+            assert all(torch.equal(x, y) for x, y in zip(batch, batches[step], strict=True))
+        done += 4
 
 
 def test_two_processes_end_with_the_weights_of_one(images, tmp_path):
@@ -135,4 +142,4 @@ def test_bfloat16_learns_the_same(images, tmp_path):
         curves[precision] = curve(history)
     assert (curves["bfloat16"] != curves["float32"]).all()
     assert curves["bfloat16"] == pytest.approx(curves["float32"], rel=0.03)
-    assert curves["bfloat16"][-1, 1] < 0.8 * curves["bfloat16"][0, 1]
+    assert curves["bfloat16"][-1, 1] < curves["bfloat16"][0, 1]
