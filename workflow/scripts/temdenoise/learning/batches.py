@@ -107,12 +107,12 @@ class Batches(Dataset):
         """Return noisy and clean patches, shape (n, 1, patch, patch), and their C."""
         rng = generator(self.seed, "training", self.name, step)
         draws = [self._draw(rng) for _ in range(self.batch)][self.own]
-        for images in self.images.values():
-            forget(images.clean)
-            forget(images.noisy)
         noisy, clean = (
             torch.from_numpy(np.stack([draw[i] for draw in draws])[:, None]) for i in (0, 1)
         )
+        for images in self.images.values():
+            forget(images.clean)
+            forget(images.noisy)
         return noisy, clean, torch.tensor([draw[2] for draw in draws], dtype=torch.float32)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
