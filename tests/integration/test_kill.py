@@ -1,9 +1,9 @@
 """Twenty kills of single processes of a run; its numbers stay those of an undisturbed one.
 
 `make test-kill` prints a table of the kills. They are drawn from a seed, what they
-hit depends on the machine's speed. It takes a quarter of an hour on two cores; with
-TEMDENOISE_KILL_FOLDER set to a folder it keeps there what it has done and goes on
-with it, and with TEMDENOISE_KILL_SECONDS it pauses after so many.
+hit depends on the machine's speed. With TEMDENOISE_KILL_FOLDER set to a folder it
+keeps there what it has done and goes on with it; with TEMDENOISE_KILL_SECONDS it pauses
+after so many, between jobs.
 """
 
 import json
@@ -15,15 +15,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import DRIVE, drive
+from conftest import DRIVE
 from temdenoise.files import read_benchmarks, read_json, write_json
-from temdenoise.images.noise import PAPER_NOISES as NOISES
 
 pytestmark = pytest.mark.kill
 
 KILLS = 20
 MOST_ROUNDS = 10
 SEED = 7
+NOISES = ("gaussian", "poisson")
+OVERLAY = "datasets: {noises: [gaussian, poisson]}"  # half of the tiny run, and nothing less
 MODELS = (*NOISES, "universal", *(f"paper_like_{noise}" for noise in NOISES))
 FILES = ["evaluation/quality.csv", "evaluation/fidelity.csv", "structures/structures.csv"]
 FILES += [f"figures/figure_{n}.csv" for n in ("1", "2", "4", "5", "S1", "S2", "S3")]
@@ -49,11 +50,18 @@ def jobs_of(driver, script):
     return sorted(found, key=lambda process: process.create_time())
 
 
+def started(folder):
+    """Start or continue a run."""
+    (folder / "two_noises.yaml").write_text(OVERLAY)
+    with (folder / "driver.txt").open("a") as output:
+        command = [*DRIVE, str(folder / "two_noises.yaml")]
+        return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+
+
 def kill_one(folder, victim, *, longest, rng):
     """Start or continue the run, kill one process of it and let the rest end; None: too late."""
     kind, _, script = victim.rpartition(":")
-    with (folder / "driver.txt").open("a") as output:
-        process = subprocess.Popen(DRIVE, cwd=folder, stdout=output, stderr=output)
+    with started(folder) as process:
         driver = psutil.Process(process.pid)
         while process.poll() is None and not (found := jobs_of(driver, script)):
             time.sleep(0.02)
@@ -76,14 +84,20 @@ def kill_one(folder, victim, *, longest, rng):
     return {"process": victim, "after_seconds": round(delay, 2)}
 
 
-def finish(folder):
-    """Run to the end; how often it had to be started for that."""
+def finish(folder, pause):
+    """Run to the end; False: it was time to pause."""
     # an orphan and its successor may have stood in each other's way once more
-    for times in (1, 2, 3):
-        done = drive(folder)
-        if done.returncode == 0:
-            return times
-    raise AssertionError(done.stderr[-5000:])
+    for _ in range(3):
+        with started(folder) as process:
+            while process.poll() is None and time.monotonic() < pause:
+                time.sleep(0.2)
+            if process.poll() is None:
+                process.terminate()  # it waits for the running jobs
+                process.wait()
+                return False
+        if process.returncode == 0:
+            return True
+    raise AssertionError((folder / "driver.txt").read_text()[-5000:])
 
 
 def compared(folder, undisturbed):
@@ -118,16 +132,17 @@ def test_twenty_kills_change_no_number(tmp_path, capsys):
     pause = time.monotonic() + float(os.environ.get("TEMDENOISE_KILL_SECONDS", "inf"))
     undisturbed, record = place / "undisturbed", place / "kills.json"
     undisturbed.mkdir(parents=True, exist_ok=True)
-    finish(undisturbed)
-    took = read_benchmarks(undisturbed / "results/benchmarks")
     state = read_json(record) if record.exists() else {"tried": 0, "kills": [], "ends": {}}
     kills, ends = state["kills"], state["ends"]
 
-    def keep(**changes):
+    def keep(*, goes_on=True, **changes):
         state.update(changes)
         write_json(record, state)
-        if time.monotonic() > pause:
+        if not goes_on or time.monotonic() > pause:
             pytest.skip(f"paused after {len(kills)} of {KILLS} kills; run it again to go on")
+
+    keep(goes_on=finish(undisturbed, pause))
+    took = read_benchmarks(undisturbed / "results/benchmarks")
 
     while len(kills) < KILLS or str(kills[-1]["round"]) not in ends:
         number = len(ends) + 1
@@ -147,9 +162,9 @@ def test_twenty_kills_change_no_number(tmp_path, capsys):
             if killed:
                 kills.append({"round": number, **killed})
             keep(tried=state["tried"] + 1)
-        times = finish(folder)
+        keep(goes_on=finish(folder, pause))
         compared(folder, undisturbed)
-        ends[str(number)] = f"{len(FILES)} of {len(FILES)} files the same, after {times} run(s)"
+        ends[str(number)] = f"{len(FILES)} of {len(FILES)} files the same"
         keep(tried=0)
     assert len(kills) == KILLS
     with capsys.disabled():
