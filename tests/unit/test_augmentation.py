@@ -9,9 +9,9 @@ from temdenoise.learning.augmentation import (
     standardise,
     with_edge,
 )
+from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.networks import UNet
-from temdenoise.learning.training import Batches
 from temdenoise.seeding import generator
 
 OPTIONS = {

@@ -134,6 +134,8 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     noises, trained = config["datasets"]["noises"], config["datasets"]["c_noise_train"]
     common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
+    if common["precision"] == "float32":
+        del common["precision"]  # as below: a model without it stays what it was
     specialist = common | {"mixtures": 0.0, "turned": True}
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
