@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser docs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,13 @@ docs: $(VENV)/.docs  ## build the documents as a site: build/docs
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
+
+models: $(VENV)/.run  ## publish a finished run's universal model: make models RUN=<folder> NAME=adf
+	@test -n "$(RUN)" -a -n "$(NAME)" || { echo "say which: make models RUN=<folder of a run> NAME=<name>" >&2; exit 1; }
+	PYTHONPATH=workflow/scripts $(BIN)/python -W ignore -m temdenoise.commands publish $(RUN) --name $(NAME) $(ARGS)
+
+bench-micrographs: $(VENV)/.run  ## score models on micrographs: make bench-micrographs ARGS="<folder> --model adf"
+	$(BIN)/python -W ignore tests/benchmarks/score_micrographs.py $(ARGS)
 
 bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of atoms
 	$(BIN)/python tests/benchmarks/bench_dft.py $(ARGS)
