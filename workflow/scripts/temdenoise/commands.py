@@ -109,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new-project", help=COMMANDS["new-project"])
     new.add_argument("crystal", type=Path, metavar="CIF", help="any file ASE reads, or a name")
     new.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to make")
+    new.add_argument(
+        "--kind",
+        choices=("density", "adf"),
+        default="density",
+        help="images the model is for: dark pores, or bright atoms (ADF-STEM)",
+    )
     return parser
 
 
@@ -251,7 +257,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _new_project(options: argparse.Namespace) -> int:
     project = import_module("temdenoise.micrographs.project")
-    _say(project.new_project(options.crystal, options.output))
+    _say(project.new_project(options.crystal, options.output, kind=options.kind))
     return 0
 
 

@@ -48,8 +48,7 @@ class Portable(torch.nn.Module):
             noisy, mean, deviation = _standardised(noisy)
         for axis in (-2, -1):
             noisy = _mirrored(noisy, axis, self.block)
-        denoised, sigma = self.network(noisy)
-        denoised, sigma = (each[..., :rows, :columns] for each in (denoised, sigma))
+        denoised, sigma = (_first(each, rows, columns) for each in self.network(noisy))
         if self.standardised:
             denoised, sigma = denoised * deviation + mean, sigma * deviation
         return denoised, sigma * self.sigma_factor
@@ -75,6 +74,13 @@ def _mirrored(images: torch.Tensor, axis: int, block: int) -> torch.Tensor:
     side = images.shape[axis]
     places = torch.arange((side + block - 1) // block * block, device=images.device)
     return images.index_select(axis, torch.where(places < side, places, 2 * (side - 1) - places))
+
+
+def _first(images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Keep the first rows and columns, by number: the exporter cannot prove a slice's bounds."""
+    for axis, side in ((-2, rows), (-1, columns)):
+        images = images.index_select(axis, torch.arange(side, device=images.device))
+    return images
 
 
 def scaling(about: Mapping[str, Any]) -> str:
