@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser test-export docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders,
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-export: $(VENV)/.export  ## models and images in ONNX Runtime, bioimageio.core and HyperSpy
+	$(BIN)/python -m pytest -m export tests/export $(ARGS)
 
 docs: $(VENV)/.docs  ## build the documents as a site: build/docs
 	$(BIN)/mkdocs build --quiet
@@ -93,7 +96,7 @@ format: $(VENV)/.test  ## put style right
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_64, CPU)
-	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser --group docs \
+	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser --group export --group docs \
 	  -o $(VENV)/pylock.toml
 	$(BIN)/python .ci/lock.py $(VENV)/pylock.toml > envs/lock-linux-x86_64-cpu.txt
 
@@ -133,6 +136,10 @@ $(VENV)/.test: $(VENV)/.imaging
 
 $(VENV)/.docs: $(VENV)/bin/python $(PINS)
 	$(INSTALL) --group docs
+	@touch $@
+
+$(VENV)/.export: $(VENV)/.test
+	$(INSTALL) --group export
 	@touch $@
 
 $(VENV)/.browser: $(VENV)/.test
