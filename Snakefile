@@ -30,6 +30,7 @@ rule all:
     input:
         "results/structures/structures.csv",
         "results/evaluation/quality.csv",
+        "results/evaluation/defects.csv",
         ["results/evaluation/crystals.csv"] if len(CRYSTALS) > 1 else [],
         "results/report.html",
         micrographs(),

@@ -1,12 +1,13 @@
 """Run Snakemake, going on where a killed run stopped; a second driver is refused.
 
 Snakemake leaves a lock behind when it is killed. Whether another driver is at
-work in this folder is known here from a lock that the system itself drops when
+work in the run's folder is known here from a lock that the system itself drops when
 its holder ends, so a stale lock of Snakemake can be removed without asking.
 
     python workflow/drive.py [arguments of snakemake]
 """
 
+import argparse
 import fcntl
 import os
 import subprocess
@@ -16,14 +17,18 @@ from pathlib import Path
 
 def main(arguments: list[str]) -> int:
     """Become ``snakemake`` with the arguments given, or return why not."""
-    folder = Path(".snakemake")
-    folder.mkdir(exist_ok=True)
+    place = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    place.add_argument("--directory", "-d", type=Path, default=Path())
+    directory = place.parse_known_args(arguments)[0].directory
+    folder = directory / ".snakemake"
+    folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.stderr.write(
-            f"Another run is at work in {Path.cwd()}; wait for it, or stop it, then try again.\n"
+            f"Another run is at work in {directory.resolve()}; wait for it, or stop it, then try "
+            "again.\n"
         )
         return 1
     command = [sys.executable, "-m", "snakemake", *arguments]

@@ -206,7 +206,7 @@ def main() -> None:
             )
         seconds = time.perf_counter() - start
         about = {"method": "cnn", "trained_on": arguments.noise}
-        quality, fidelity, _ = judge(
+        quality, fidelity, *_ = judge(
             test_set,
             [Denoiser(network, about)],
             noise=arguments.noise,

@@ -20,7 +20,7 @@ from temdenoise.showing.workflow_graph import parse_job_counts
 from temdenoise.storage import read_images
 
 FIGURES = ("1", "2", "4", "5", "S1", "S2", "S3")
-TABLES = ["evaluation/quality.csv", "evaluation/fidelity.csv"]
+TABLES = ["evaluation/quality.csv", "evaluation/fidelity.csv", "evaluation/defects.csv"]
 TABLES += [f"figures/figure_{n}.csv" for n in FIGURES]
 SPLITS = ("train", "val", "test")
 
@@ -204,7 +204,7 @@ def test_second_run_finds_nothing_to_do(run):
     assert time.perf_counter() - start < 15
 
 
-def test_two_drivers_do_not_share_a_folder(run):
+def test_two_drivers_do_not_share_a_folder(run, tmp_path):
     results, _ = run
     first = subprocess.Popen(
         [*DRIVE, "--forcerun", "build_structure", "--until", "build_structure", "--quiet", "all"],
@@ -214,11 +214,13 @@ def test_two_drivers_do_not_share_a_folder(run):
     )
     try:
         time.sleep(1)
-        done = drive(results.parent)
-        assert done.returncode == 1
-        assert "Another run is at work in" in done.stderr
+        for done in (drive(results.parent), drive(tmp_path, "--directory", str(results.parent))):
+            assert done.returncode == 1
+            assert f"Another run is at work in {results.parent}" in done.stderr
     finally:
         assert first.wait(timeout=120) == 0
+    # nothing bars a run in another folder
+    assert drive(tmp_path, "--directory", str(tmp_path / "other"), "-n").returncode == 0
 
 
 def test_edited_table_is_noticed_downstream(run):

@@ -60,7 +60,21 @@ def detector(crystal):
 
 
 def defects(detector, image, known):
-    return compare_defects(detector.defects(image), known, detector, image.shape)
+    counts = compare_defects(detector.defects(image), known, detector, image.shape)
+    by_kind = counts.pop("by_kind")
+    shown = {kind: tally for kind, tally in by_kind.items() if kind in detector.visible}
+    assert sum(true for true, _ in shown.values()) == counts["true"]
+    assert sum(found for _, found in shown.values()) == counts["paired"]
+    return counts
+
+
+def test_substitutions_are_told_apart_by_what_takes_the_place(detector, crystal):
+    image, known = crystal
+    silicon = known[0] | {"kind": "substitution", "by": "Si"}
+    counts = compare_defects(detector.defects(image), [silicon, known[1]], detector, image.shape)
+    assert counts["by_kind"] == {("substitution", "C by Si"): [1, 1], ("vacancy", "C"): [1, 1]}
+    missed = compare_defects(np.empty((0, 2)), known, detector, image.shape)
+    assert missed["by_kind"] == {("vacancy", "C"): [2, 0]}
 
 
 def test_calibration_finds_the_crystal(detector):

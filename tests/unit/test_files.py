@@ -9,6 +9,7 @@ import tifffile
 from temdenoise.errors import DataError
 from temdenoise.files import (
     atomic,
+    columns_of,
     intact_archive,
     read_json,
     read_table,
@@ -108,6 +109,13 @@ def test_table_round_trip(tmp_path):
     rows = [{"a": 1, "b": 0.25, "c": "x", "d": ""}, {"a": 2, "b": 1e-9, "c": "y,z", "d": ""}]
     write_table(tmp_path / "a.csv", rows)
     assert read_table(tmp_path / "a.csv") == rows
+    assert columns_of(tmp_path / "a.csv") == ["a", "b", "c", "d"]
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path):
+    write_table(tmp_path / "a.csv", [], columns=("a", "b"))
+    assert read_table(tmp_path / "a.csv") == []
+    assert columns_of(tmp_path / "a.csv") == ["a", "b"]
 
 
 def test_archives_tell_any_damage_to_their_content(tmp_path, rng):

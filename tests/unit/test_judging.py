@@ -119,7 +119,8 @@ def by_method(rows):
 
 
 def test_table_has_every_method_and_marks_the_region(tables, settings):
-    quality, fidelity, frames = tables
+    quality, fidelity, frames, defects = tables
+    assert defects == []  # the images hold none
     columns = "method trained_on noise c_noise region ms_ssim psnr_db n_images"
     assert list(quality[0]) == columns.split()
     assert len(quality) == 2 * (4 + len(settings[0.1]))

@@ -2,11 +2,12 @@
 # Makes: results/evaluation/detector.json            (what finds pores and defects, for all)
 #        results/evaluation/{noise}/quality.csv      (every method on one noise)
 #        results/evaluation/{noise}/fidelity.csv
+#        results/evaluation/{noise}/defects.csv      (which kinds of defect are found)
 #        results/evaluation/{noise}/tuned.csv        (parameters of the classical methods)
 #        results/evaluation/{noise}/{cnn,universal,paper_like}.tif
 #                                  (first test image at every C: denoised, sigma)
 #        results/evaluation/{noise}/worst.tif        (our networks' worst frames)
-#        results/evaluation/{quality,fidelity}.csv   (all of them)
+#        results/evaluation/{quality,fidelity,defects}.csv   (all of them)
 # With several crystals also crystals.csv, quality and fidelity of each; the others are pooled.
 
 
@@ -56,6 +57,7 @@ rule evaluate:
         **crystal_tables(),
         quality="results/evaluation/{noise}/quality.csv",
         fidelity="results/evaluation/{noise}/fidelity.csv",
+        defects="results/evaluation/{noise}/defects.csv",
         tuned="results/evaluation/{noise}/tuned.csv",
         cnn="results/evaluation/{noise}/cnn.tif",
         universal="results/evaluation/{noise}/universal.tif",
@@ -96,7 +98,7 @@ rule collect_tables:
     benchmark:
         "results/benchmarks/collect_tables/{table}.tsv"
     wildcard_constraints:
-        table="quality|fidelity|crystals",
+        table="quality|fidelity|crystals|defects",
     conda:
         "../../envs/report.yaml"
     message:

@@ -1,9 +1,10 @@
 """Put the tables of all noises into one (rule collect_tables)."""
 
-from temdenoise.files import read_table, write_table
+from temdenoise.files import columns_of, read_table, write_table
 from temdenoise.jobs import job
 
 with job(snakemake) as say:
     rows = [row for path in snakemake.input.tables for row in read_table(path)]
-    write_table(snakemake.output.table, rows)
+    columns = columns_of(snakemake.input.tables[0])
+    write_table(snakemake.output.table, rows, columns=columns)
     say(f"{len(rows)} rows")

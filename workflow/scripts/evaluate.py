@@ -7,7 +7,7 @@ from temdenoise.files import read_json, read_table, write_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.jobs import job
-from temdenoise.judging.crystals import by_crystal, pooled
+from temdenoise.judging.crystals import KEYS, by_crystal, pooled
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import judge, tuned, worst_frames
 from temdenoise.learning.inference import load
@@ -84,6 +84,15 @@ with job(snakemake) as say:
             for name, (parameter, sigma) in chosen.items()
             if parameter is not None
         ],
+    )
+    write_table(
+        snakemake.output.defects,
+        [
+            {"crystal": name, **row}
+            for name, rows in zip(params.crystals, per_crystal[3], strict=True)
+            for row in rows
+        ],
+        columns=("crystal", *KEYS, "kind", "element", "n_defects", "found", "recall"),
     )
     write_table(snakemake.output.quality, quality)
     write_table(snakemake.output.fidelity, fidelity)

@@ -76,13 +76,35 @@ def read_json(path: str | os.PathLike) -> Any:
         ) from error
 
 
-def write_table(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with equal keys as CSV; floats to 7 significant digits."""
+def write_table(
+    path: str | os.PathLike,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Write rows with equal keys as CSV; floats to 7 significant digits.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    rows
+        At least one, unless `columns` names the keys.
+    columns
+        Keys in order; None: those of the first row.
+    """
+    columns = list(rows[0]) if columns is None else list(columns)
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def columns_of(path: str | os.PathLike) -> list[str]:
+    """Read the names of a CSV's columns, also of one without rows."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file))
 
 
 def read_table(path: str | os.PathLike, *, delimiter: str = ",") -> list[dict[str, Any]]:

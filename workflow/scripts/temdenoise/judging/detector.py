@@ -42,7 +42,8 @@ class Detector:
         Least absolute answer of the band-pass filter at a defect; None if no kind of
         defect can be told from the pristine crystal, so that none is looked for.
     visible
-        The kinds of defect that can be told, as (kind, element).
+        The kinds of defect that can be told, as (kind, element), for a substitution
+        (kind, "Mo by W").
     """
 
     feature: str
@@ -263,10 +264,16 @@ def group_sites(sites: Sequence[Mapping[str, Any]], *, distance: float) -> list[
         groups.append(
             {
                 "position": points[members].mean(axis=0),
-                "kinds": {(sites[i]["kind"], sites[i]["element"]) for i in members},
+                "kinds": {_kind(sites[i]) for i in members},
             }
         )
     return groups
+
+
+def _kind(site: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind of a defect, and the element; of a substitution also what took its place."""
+    by = f" by {site['by']}" if site.get("by") else ""
+    return site["kind"], site["element"] + by
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:

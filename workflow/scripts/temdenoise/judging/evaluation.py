@@ -135,7 +135,7 @@ def judge(
     sites: Sequence[Sequence[Mapping[str, Any]]],
     patch: int,
     seed: int,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[dict[str, Any]], ...]:
     """Compare all methods on the frames of one noise.
 
     Parameters
@@ -161,14 +161,15 @@ def judge(
 
     Returns
     -------
-    quality, fidelity, frames : list of dict
+    quality, fidelity, frames, defects : list of dict
         One row per method and C. Quality: method, trained_on, noise, c_noise, region,
         ms_ssim, psnr_db (means over images), n_images. Fidelity: see `Tally.row`;
         of the networks trained on one noise, those of this noise alone. Frames: method,
-        c_noise, region, image, ms_ssim of every frame that these networks denoised.
+        c_noise, region, image, ms_ssim of every frame that these networks denoised. Defects:
+        see `Tally.rows_by_kind`.
     """
     known = truths(data, detector, sites)
-    tables: tuple[list, list, list] = ([], [], [])
+    tables: tuple[list, ...] = ([], [], [], [])
     for c_noise in data.c_noise:
         empty = _nothing(data, noise, c_noise, seed)
         for method in methods(models, settings[c_noise]):
@@ -191,6 +192,7 @@ def judge(
                 for noisy in empty:
                     tally.add_empty(method.denoise(noisy)[0])
                 tables[1].append(about | tally.row())
+                tables[3].extend(about | row for row in tally.rows_by_kind())
             scores = [ms_ssim(**pair) for pair in pairs]
             if judged and method.model is not None:
                 tables[2].extend(
@@ -253,7 +255,7 @@ class Tally:
     patch: int
     images: int = 0
     features: list[dict[str, Any]] = field(default_factory=list)
-    defects: list[dict[str, int]] = field(default_factory=list)
+    defects: list[dict[str, Any]] = field(default_factory=list)
     seams: list[dict[str, float]] = field(default_factory=list)
     tiled_minus_whole: list[float] = field(default_factory=list)
     covered: list[float] = field(default_factory=list)
@@ -329,6 +331,23 @@ class Tally:
             "coverage_68": _or_empty(np.mean(self.covered) if self.covered else None),
             "n_images": self.images,
         }
+
+    def rows_by_kind(self) -> list[dict[str, Any]]:
+        """Return one row per kind of defect: kind, element, n_defects, found, recall."""
+        total: dict[tuple[str, str], np.ndarray] = {}
+        for counts in self.defects:
+            for kind, tally in counts["by_kind"].items():
+                total[kind] = total.get(kind, np.zeros(2, dtype=int)) + tally
+        return [
+            {
+                "kind": kind,
+                "element": element,
+                "n_defects": int(true),
+                "found": int(found),
+                "recall": float(found / true),
+            }
+            for (kind, element), (true, found) in sorted(total.items())
+        ]
 
 
 def _scores(counts: Sequence[Mapping[str, Any]]) -> dict[str, float | str]:

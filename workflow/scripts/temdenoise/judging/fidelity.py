@@ -95,17 +95,30 @@ def compare_defects(
     Returns
     -------
     dict
-        ``true``, ``found``, ``paired``.
+        ``true``, ``found``, ``paired``; ``by_kind``: how many there were and how many
+        were found, of every kind alone or together with others, those that do not show too.
     """
     groups = group_sites(sites, distance=1.1 * detector.spacing)
     true = np.array([g["position"] for g in groups]).reshape(-1, 2)
+    inside = detector.inside(true, shape) if len(true) else np.zeros(0, dtype=bool)
     counts = np.array([bool(g["kinds"].intersection(detector.visible)) for g in groups], dtype=bool)
-    counts &= detector.inside(true, shape) if len(true) else counts
+    counts &= inside
     paired, partner = match(found, true, distance=detector.spacing)
     alone = np.setdiff1d(np.arange(len(found)), paired)
     false = int(detector.inside(found[alone], shape).sum()) if len(alone) else 0
     hits = int(counts[partner].sum())
-    return {"true": int(counts.sum()), "found": hits + false, "paired": hits}
+    by_kind: dict[tuple[str, str], list[int]] = {}
+    for number in np.flatnonzero(inside):
+        for kind in groups[number]["kinds"]:
+            tally = by_kind.setdefault(kind, [0, 0])
+            tally[0] += 1
+            tally[1] += int(number in partner)
+    return {
+        "true": int(counts.sum()),
+        "found": hits + false,
+        "paired": hits,
+        "by_kind": by_kind,
+    }
 
 
 def seam_gradients(tiled: np.ndarray, whole: np.ndarray, *, tile: int) -> dict[str, float]:
