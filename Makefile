@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser docs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser test-export docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +55,21 @@ test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders,
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
+test-export: $(VENV)/.export  ## models and images in ONNX Runtime, bioimageio.core and HyperSpy
+	$(BIN)/python -m pytest -m export tests/export $(ARGS)
+
 docs: $(VENV)/.docs  ## build the documents as a site: build/docs
 	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
 	$(BIN)/python -m pytest -m acceptance tests/acceptance
+
+models: $(VENV)/.run  ## publish a finished run's universal model: make models RUN=<folder> NAME=adf
+	@test -n "$(RUN)" -a -n "$(NAME)" || { echo "say which: make models RUN=<folder of a run> NAME=<name>" >&2; exit 1; }
+	PYTHONPATH=workflow/scripts $(BIN)/python -W ignore -m temdenoise.commands publish $(RUN) --name $(NAME) $(ARGS)
+
+bench-micrographs: $(VENV)/.run  ## score models on micrographs: make bench-micrographs ARGS="<folder> --model adf"
+	$(BIN)/python -W ignore tests/benchmarks/score_micrographs.py $(ARGS)
 
 bench-dft: $(VENV)/.run  ## time the pipeline against bare GPAW by number of atoms
 	$(BIN)/python tests/benchmarks/bench_dft.py $(ARGS)
@@ -86,7 +96,7 @@ format: $(VENV)/.test  ## put style right
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_64, CPU)
-	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser --group docs \
+	$(BIN)/python -m pip lock -c envs/constraints.txt $(RUN_GROUPS:%=--group %) --group imaging --group slurm --group test --group browser --group export --group docs \
 	  -o $(VENV)/pylock.toml
 	$(BIN)/python .ci/lock.py $(VENV)/pylock.toml > envs/lock-linux-x86_64-cpu.txt
 
@@ -126,6 +136,10 @@ $(VENV)/.test: $(VENV)/.imaging
 
 $(VENV)/.docs: $(VENV)/bin/python $(PINS)
 	$(INSTALL) --group docs
+	@touch $@
+
+$(VENV)/.export: $(VENV)/.test
+	$(INSTALL) --group export
 	@touch $@
 
 $(VENV)/.browser: $(VENV)/.test

@@ -36,6 +36,22 @@ def test_project_of_a_built_in_crystal(tmp_path, monkeypatch, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_project_for_bright_atoms(crystal, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "adf"
+    assert commands.main(["new-project", str(crystal), "--kind", "adf", "-o", str(folder)]) == 0
+    said = capsys.readouterr().err
+    assert "make imaging" in said
+    assert f"--configfile {folder}/config.yaml --directory {folder}" in said
+    monkeypatch.chdir(folder)
+    config = checked(yaml.safe_load((folder / "config.yaml").read_text()))
+    assert config["image"]["mode"] == "adf"
+    # a micrograph comes in any unit, at any angle and at many pixel sizes
+    universal = config["training"]["universal"]
+    assert universal["standardised"]
+    assert universal["rotation"]
+    assert universal["sampling"] == [0.08, 0.3]
+
+
 def test_crystals_that_cannot_be_used(tmp_path, capsys):
     assert commands.main(["new-project", str(tmp_path / "no.cif")]) == 1
     assert "there is no such file" in capsys.readouterr().err

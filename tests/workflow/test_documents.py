@@ -12,10 +12,12 @@ DOCUMENTS = [
     "docs/architecture.md",
     "docs/cluster.md",
     "docs/denoising.md",
+    "docs/ecosystem.md",
     "docs/ground-truth.md",
     "docs/microscope.md",
     "docs/micrographs.md",
     "docs/tutorial.md",
+    "docs/tutorial-mos2.md",
     "results/README.md",
 ]
 

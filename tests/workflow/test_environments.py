@@ -34,9 +34,15 @@ FORBIDDEN = {
     "showing.report": "ase gpaw scipy torch",
     "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "showing.micrograph": "ase gpaw scipy torch",
+    "showing.model_card": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
+    # other programs' packages are no part of any run
+    "micrographs.export": "onnx onnxscript onnxruntime pytorch_lightning yaml",
+    "micrographs.publishing": "onnx yaml matplotlib pytorch_lightning pytorch_msssim skimage",
+    "micrographs.signals": "hyperspy dask pytorch_lightning pytorch_msssim skimage",
+    "micrographs.zoo": "onnx onnxscript onnxruntime bioimageio pytorch_lightning yaml",
     # the command answers at once, before anything heavy is imported
     "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs

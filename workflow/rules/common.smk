@@ -261,3 +261,10 @@ def micrograph_model():
     if model == "pretrained":
         return []
     return f"results/models/{model}/model.pt" if model in MODELS else model
+
+
+def pretrained_models():
+    """Digest of the index of pretrained models, where they are used: new ones denoise anew."""
+    index = "../scripts/temdenoise/models/models.json"
+    used = config["micrographs"]["model"] == "pretrained"
+    return file_digest(index) if used and (RULES / index).exists() else None

@@ -22,6 +22,7 @@ rule denoise_micrograph:
         "../../envs/micrographs.yaml"
     params:
         options={k: config["micrographs"][k] for k in ("kind", "sampling", "crystal")},
+        pretrained=pretrained_models(),
         code=code_digest("micrographs.denoise_file", "showing.micrograph"),
         templates=[
             file_digest(path)

@@ -16,6 +16,8 @@ from temdenoise.errors import DataError
 COMMANDS = {
     "denoise": "denoise micrographs, and say how far to believe the result",
     "models": "list the pretrained models",
+    "export": "write a model for other programs: ONNX, or a package of the BioImage Model Zoo",
+    "publish": "make a trained model of a finished run one to hand on, with its card",
     "new-project": "set up a run that trains models for a crystal of yours",
 }
 
@@ -45,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except ModuleNotFoundError as error:
         _say(
-            f"error: the package {error.name!r} is not installed; `pip install .` in the "
-            "project's folder installs all that this command needs"
+            f"error: the package {error.name!r} is not installed; {_INSTALL[options.command]} in "
+            "the project's folder installs all that this command needs"
         )
         return 1
     except (DataError, OSError, ValueError) as error:
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: IMAGE's own)"
     )
     denoise.add_argument(
-        "--model", type=Path, metavar="PATH", help="a model of your own (model.pt)"
+        "--model", metavar="PATH", help="a model of your own (model.pt), or a name of `models`"
     )
     denoise.add_argument(
         "--kind",
@@ -89,9 +91,30 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help=COMMANDS["models"])
     models.add_argument("--folder", type=Path, help="another folder of models")
 
+    export = commands.add_parser("export", help=COMMANDS["export"])
+    export.add_argument("model", metavar="MODEL", help="model.pt, or a name of `models`")
+    export.add_argument("--onnx", type=Path, metavar="FILE", help="write ONNX (.onnx)")
+    export.add_argument(
+        "--zoo", type=Path, metavar="FILE", help="write a package of the BioImage Model Zoo (.zip)"
+    )
+
+    publish = commands.add_parser("publish", help=COMMANDS["publish"])
+    publish.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    publish.add_argument("--name", required=True, help="to publish it under, e.g. adf")
+    publish.add_argument("--model", default="universal", help="which of the run's models")
+    publish.add_argument(
+        "--folder", type=Path, metavar="DIR", help="to publish in (default: the package's own)"
+    )
+
     new = commands.add_parser("new-project", help=COMMANDS["new-project"])
     new.add_argument("crystal", type=Path, metavar="CIF", help="any file ASE reads, or a name")
     new.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to make")
+    new.add_argument(
+        "--kind",
+        choices=("density", "adf"),
+        default="density",
+        help="images the model is for: dark pores, or bright atoms (ADF-STEM)",
+    )
     return parser
 
 
@@ -173,6 +196,7 @@ def _models(options: argparse.Namespace) -> int:
             "`temdenoise denoise --model results/models/universal/model.pt`"
         )
         return 1
+    listed = models.index(folder)
     for name, model in found.items():
         trained = fitting.trained_range(model.about)
         crystals = ", ".join(trained.spacings) or "not said"
@@ -181,18 +205,69 @@ def _models(options: argparse.Namespace) -> int:
             f"{trained.sampling[1]:.3f} Å, noise up to {trained.c_noise[1] / trained.contrast:.1f} "
             f"times the lattice's contrast, crystals: {crystals}"
         )
+        if name in listed:
+            entry = listed[name]
+            print(  # noqa: T201
+                f"  {entry['bytes'] / 1e6:.1f} MB, {entry['licence']}, SHA-256 as listed; what it "
+                f"is for and what not: {folder / name}.md"
+            )
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    if not (options.onnx or options.zoo):
+        _say("error: nothing to export; name a file with --onnx or --zoo")
+        return 2
+    models = import_module("temdenoise.micrographs.models")
+    path, denoiser = models.named(options.model)
+    if options.onnx:
+        export = import_module("temdenoise.micrographs.export")
+        export.export_onnx(denoiser, options.onnx)
+        _say(f"written: {options.onnx}\n{export.scaling(denoiser.about)}")
+    if options.zoo:
+        publishing = import_module("temdenoise.micrographs.publishing")
+        model_card = import_module("temdenoise.showing.model_card")
+        # results/models/universal/model.pt is the model "universal"
+        stem, folder = Path(path).stem, Path(path).parent.name
+        name, own = folder if folder and stem == "model" else stem, models.FOLDER / f"{path}.md"
+        if own.is_file():
+            text = own.read_text(encoding="utf-8")
+        else:
+            text = model_card.card(name, publishing.described_by(denoiser), denoiser.about)
+        zoo = import_module("temdenoise.micrographs.zoo")
+        zoo.export_zoo(denoiser, options.zoo, name=name, documentation=text)
+        _say(f"written: {options.zoo}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    publishing = import_module("temdenoise.micrographs.publishing")
+    card = import_module("temdenoise.showing.model_card")
+    _say(
+        publishing.publish(
+            options.run,
+            name=options.name,
+            card=card.card,
+            model=options.model,
+            folder=options.folder or publishing.FOLDER,
+        )
+    )
     return 0
 
 
 def _new_project(options: argparse.Namespace) -> int:
     project = import_module("temdenoise.micrographs.project")
-    _say(project.new_project(options.crystal, options.output))
+    _say(project.new_project(options.crystal, options.output, kind=options.kind))
     return 0
 
+
+_INSTALL = dict.fromkeys(COMMANDS, "`pip install .`") | {"export": "`pip install '.[export]'`"}
 
 _RUN = {
     "denoise": _denoise,
     "models": _models,
+    "export": _export,
+    "publish": _publish,
     "new-project": _new_project,
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from temdenoise.errors import DataError
 from temdenoise.files import atomic, write_json
-from temdenoise.learning.inference import Denoiser, load
+from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs import models
 from temdenoise.micrographs.calibration import first_ring
 from temdenoise.micrographs.noise_estimate import without_impulses
@@ -26,7 +26,7 @@ def denoise_file(
     path: Path,
     *,
     output: Path | None,
-    model: Path | None,
+    model: Path | str | None,
     kind: str,
     sampling: float | None,
     spacings: Mapping[str, float] | None,
@@ -49,7 +49,8 @@ def denoise_file(
     output
         Folder to write to; default the file's own.
     model
-        A model of the user's; default the pretrained one for the kind of image.
+        A model of the user's, or the name of a pretrained one; default the pretrained one
+        for the kind of image.
     kind
         ``adf``, ``density``, or ``auto`` to judge it.
     sampling
@@ -89,7 +90,7 @@ def denoise_file(
             warn(f"{path}: {note}")
         pixel, taken = _sampling(micrograph, sampling, spacings, say)
         judged = kind if kind != "auto" else judged_kind(_first_finite(micrograph), pixel)
-        name, denoiser = (str(model), load(model)) if model is not None else models.choose(judged)
+        name, denoiser = models.choose(judged) if model is None else models.named(model)
         say(_opening(micrograph, pixel, judged, name, automatic=kind == "auto"))
         result = denoise_micrograph(
             micrograph.data,

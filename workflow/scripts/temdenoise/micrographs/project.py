@@ -14,7 +14,7 @@ LARGE_ENOUGH = 12.0
 
 OVERLAY = """\
 # From {crystal} to a universal model for it. Run it in the project's folder with
-#   make run ARGS="--configfile {folder}/config.yaml --directory {folder}"
+#   {command}
 # and denoise with
 #   temdenoise denoise IMAGE --model {folder}/results/models/universal/model.pt
 # Every key: config/README.md of the project.
@@ -24,12 +24,32 @@ structures:
   families:
     vacancies: {{share: 2, count: [0, 2]}}
     displacements: {{share: 1}}
-training:
-  universal: {{c_noise: [0.02, 0.5]}} # widen it for noisier images
 """
 
+KINDS = {
+    "density": """\
+training:
+  universal: {c_noise: [0.02, 0.5]} # widen it for noisier images
+""",
+    # bright atoms; what real frames ask for, as in config/adf.yaml
+    "adf": """\
+image: {mode: adf}
+mosaics: {size: 320, sampling: 0.1} # Å
+datasets:
+  noises: [dose, scan_lines, contamination, background_gaussian]
+  c_noise_grid: [0.1, 0.25, 0.5, 1.0, 2.0, 4.0]
+  c_noise_train: [0.1, 1.0]
+  white: 0.99
+training:
+  universal: {levels: 4, c_noise: [0.1, 4.0], c_spacing: logarithmic, mixtures: 0.7, edges: 0.2,
+              standardised: true, rotation: true, sampling: [0.08, 0.30]} # Å per pixel
+report: {c_noise: [0.5, 2.0]}
+""",
+}
+"""What an overlay says besides, by the kind of image the model is for."""
 
-def new_project(crystal: Path, folder: Path | None) -> str:
+
+def new_project(crystal: Path, folder: Path | None, *, kind: str = "density") -> str:
     """Write a folder with a configuration for a crystal.
 
     Parameters
@@ -38,6 +58,8 @@ def new_project(crystal: Path, folder: Path | None) -> str:
         A file ASE reads, or one of `BUILT_IN`.
     folder
         To make; default: named after the crystal, in the working directory.
+    kind
+        Of the images the model is for: a key of `KINDS`.
 
     Returns
     -------
@@ -68,12 +90,19 @@ def new_project(crystal: Path, folder: Path | None) -> str:
         if crystal.resolve() != copy:
             shutil.copyfile(crystal, copy)
     written = crystal.name if crystal.is_file() else name
-    target.write_text(
-        OVERLAY.format(crystal=written, folder=folder, repeat=repeat), encoding="utf-8"
+    command = f'make run ARGS="--configfile {target} --directory {folder}"'
+    text = OVERLAY.format(crystal=written, folder=folder, repeat=repeat, command=command)
+    target.write_text(text + KINDS[kind], encoding="utf-8")
+    first = "  make imaging     # once: what forms images of a microscope\n" * (kind != "density")
+    other = (
+        ""
+        if kind != "density"
+        else "\n(it is for densities, dark pores; for bright atoms, ADF-STEM: --kind adf)"
     )
     return (
-        f"made {target}\nnext, in the project's folder:\n"
-        f'  make run ARGS="--configfile {target} --directory {folder}"'
+        f"made {target}\nnext, in the project's folder:\n{first}  {command}\n"
+        "or, for the universal model alone, the same with results/models/universal/model.pt as "
+        f"the last word of ARGS{other}"
     )
 
 

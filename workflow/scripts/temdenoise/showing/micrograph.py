@@ -85,7 +85,9 @@ def figure(frame: Any) -> Figure:
     for column, (name, title) in enumerate(
         (("before", "before"), ("after", "after"), ("difference", "difference"))
     ):
-        _transform(axes[1, column], spectra[name], f"Fourier transform, {title}")
+        _transform(
+            axes[1, column], spectra[name], f"Fourier transform, {title}", like=spectra["before"]
+        )
     _radial(axes[1, 3], spectra)
 
     side = min(*before.shape, max(64, round(40 / min(sampling))))
@@ -114,11 +116,12 @@ def _picture(axes: Axes, image: np.ndarray, sampling, title: str, **options):
     return show_image(axes, image[::-1].T, sampling=(sampling[1], sampling[0]), **options)
 
 
-def _transform(axes: Axes, found: Any, title: str) -> None:
+def _transform(axes: Axes, found: Any, title: str, *, like: Any) -> None:
+    """Draw a transform in the greys of another, so that spots can be compared."""
     rows, columns = found.vectors
     keep = [np.abs(v) <= RESOLVED for v in (rows, columns)]
     power = np.log10(found.power[np.ix_(*keep)] + 1e-300)
-    low, high = np.quantile(power, [0.3, 0.9995])
+    low, high = np.log10(np.quantile(like.power[np.ix_(*keep)] + 1e-300, [0.3, 0.9995]))
     extent = (columns[keep[1]][0], columns[keep[1]][-1], rows[keep[0]][-1], rows[keep[0]][0])
     axes.imshow(
         power,
@@ -160,17 +163,19 @@ def _features(axes: Axes, features: Mapping[str, Any], corner, side: int, sampli
     centres = np.asarray(features["centres"]) - corner
     inside = ((centres >= 0) & (centres < side)).all(axis=1)
     certain = np.asarray(features["confidence"]) >= CERTAIN
-    for chosen, colour, label in (
-        (inside & certain, COLOURS["best_classical"], "certain"),
-        (inside & ~certain, COLOURS["paper_like"], "uncertain"),
+    # told apart by their form as well as their colour
+    for chosen, colour, mark, label in (
+        (inside & certain, COLOURS["best_classical"], {"marker": "o", "mew": 0}, "certain"),
+        (inside & ~certain, COLOURS["paper_like"], {"marker": "x", "mew": 0.7}, "uncertain"),
     ):
         rows, columns = centres[chosen].T
         axes.plot(
             (columns + 0.5) * sampling[1] / 10,
             (side - rows - 0.5) * sampling[0] / 10,
-            ".",
-            ms=2,
+            ls="",
+            ms=2.4,
             color=colour,
+            **mark,
             label=f"{features['feature']}, {label}: {len(rows)}",
         )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=2, frameon=False)

@@ -1,0 +1,110 @@
+"""Models for other programs and hands, as far as PyTorch alone can tell; the rest: tests/export."""
+
+import numpy as np
+import pytest
+import torch
+from temdenoise import commands
+from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import UNet
+from temdenoise.micrographs.calibration import first_ring
+from temdenoise.micrographs.example import example_image
+from temdenoise.micrographs.export import Portable, export_onnx, scaling
+from temdenoise.micrographs.fitting import background, trained_range
+from temdenoise.micrographs.spectrum import lattice_peaks, spectrum
+from temdenoise.micrographs.zoo import export_zoo
+
+ABOUT = {
+    "method": "universal",
+    "trained_on": "all",
+    "c_noise_train": [0.1, 2.0],
+    "sampling_angstrom": 0.1,
+    "sampling_range_angstrom": [0.08, 0.3],
+    "image_kind": "adf",
+    "clean_mean": 0.3,
+    "clean_std": 0.2,
+    "spacings_angstrom": {"mos2": 2.7366},
+    "sigma_factor": 1.3,
+}
+
+
+def stirred(levels=3, **about):
+    """A network with random weights that does change what it is given."""
+    torch.manual_seed(1)
+    network = UNet(width=4, levels=levels).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return Denoiser(network, ABOUT | about)
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+@pytest.mark.parametrize("shape", [(32, 48), (37, 64), (100, 33)])
+def test_the_portable_graph_does_what_the_denoiser_does(shape, standardised, rng):
+    denoiser = stirred(standardised=standardised)
+    scale, offset = (700, 5000) if standardised else (1, 0)
+    images = (scale * rng.random((2, *shape)) + offset).astype(np.float32)
+    with torch.inference_mode():
+        found = Portable(denoiser)(torch.from_numpy(images)[:, None])
+    for number, image in enumerate(images):
+        expected = denoiser.denoise(image)
+        assert np.abs(expected[0] - image).max() > 0.01 * scale
+        for mine, its in zip(expected, found, strict=True):
+            np.testing.assert_allclose(its[number, 0], mine, atol=1e-5 * scale, rtol=1e-6)
+
+
+def test_the_portable_graph_leaves_an_empty_image_alone():
+    image = torch.full((1, 1, 32, 32), 5000.3)
+    with torch.inference_mode():
+        denoised, _ = Portable(stirred(standardised=True))(image)
+    # the network sees an image of zeros, not rounding errors made large
+    expected, _ = stirred(standardised=True).denoise(np.zeros((32, 32), np.float32))
+    np.testing.assert_allclose(denoised[0, 0] - 5000.3, expected, atol=2e-3)
+
+
+def test_scaling_is_told():
+    assert "mean 0.3 and standard deviation 0.2" in scaling(ABOUT)
+    assert "0.08 to 0.3 Å" in scaling(ABOUT)
+    assert "any unit" in scaling(ABOUT | {"standardised": True})
+
+
+@pytest.mark.parametrize("kind", ["adf", "density"])
+def test_the_example_is_what_the_model_knows(kind):
+    about = ABOUT | {"image_kind": kind}
+    trained = trained_range(about)
+    noisy, clean = example_image(about, shape=(256, 320))
+    step = np.sqrt(0.08 * 0.3)
+    assert clean.mean() == pytest.approx(trained.mean, abs=0.02)
+    assert clean.std() == pytest.approx(trained.contrast, rel=0.1)
+    assert (noisy - clean).std() == pytest.approx(trained.contrast, rel=0.02)
+    ring = first_ring(lattice_peaks(spectrum(noisy, (step, step))))
+    assert ring.spacing == pytest.approx(2.7366, rel=0.01)
+    # bright atoms have a tail to the bright side, dark pores to the dark side
+    skew = ((clean - clean.mean()) ** 3).mean()
+    assert skew > 0 if kind == "adf" else skew < 0
+    assert np.ptp(background(clean, (step, step))) < 0.1
+    again, _ = example_image(about, shape=(256, 320))
+    np.testing.assert_array_equal(again, noisy)
+
+
+def test_what_cannot_be_exported(tmp_path):
+    for export, right, options in (
+        (export_onnx, "model.onnx", {}),
+        (export_zoo, "model.zip", {"name": "adf", "documentation": "# adf"}),
+    ):
+        with pytest.raises(ValueError, match="ends in"):
+            export(stirred(), tmp_path / "model.txt", **options)
+        with pytest.raises(ValueError, match="paper-like"):
+            export(stirred(patch=64), tmp_path / right, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "model.pt"
+    stirred().save(path)
+    assert commands.main(["export", str(path)]) == 2
+    assert "--onnx or --zoo" in capsys.readouterr().err
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    assert commands.main(["export", str(path), "--onnx", str(tmp_path / "model.onnx")]) == 1
+    assert "pip install '.[export]'" in capsys.readouterr().err
+    assert commands.main(["export", "no_such", "--onnx", str(tmp_path / "model.onnx")]) == 1
+    assert "there is no such model" in capsys.readouterr().err
