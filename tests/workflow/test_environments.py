@@ -34,7 +34,9 @@ FORBIDDEN = {
     "showing.report": "ase gpaw scipy torch",
     "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "showing.micrograph": "ase gpaw scipy torch",
+    "showing.marked": "ase gpaw scipy torch",
     "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
+    "micrographs.marks": "ase gpaw torch matplotlib",
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
     # the command answers at once, before anything heavy is imported

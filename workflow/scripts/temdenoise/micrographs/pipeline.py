@@ -13,6 +13,7 @@ from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs.calibration import Calibration, Ring, check, first_ring
 from temdenoise.micrographs.denoising import Prepared, apply, prepare
 from temdenoise.micrographs.fitting import Range, background, fit, trained_range
+from temdenoise.micrographs.marks import CELL, Marks, mark
 from temdenoise.micrographs.noise_estimate import without_impulses
 from temdenoise.micrographs.spectrum import lattice_peaks, middle, spectrum
 from temdenoise.micrographs.trust import (
@@ -68,6 +69,17 @@ class Frame:
     seam: float
     features: Mapping[str, Any]
     shown: Mapping[str, Any]
+
+    def marks(self) -> Marks:
+        """Mark the part shown by its predicted error."""
+        spacing = self.ring.spacing if self.ring else CELL
+        return mark(
+            *(self.shown[key] for key in ("after", "sigma", "slow")),
+            self.features,
+            width=tuple(spacing / step for step in self.prepared.sampling),
+            certain=CERTAIN,
+            invented=self.invented.suspected,
+        )
 
     def numbers(self) -> dict[str, Any]:
         """Give what was measured as plain values, NaN as None."""
@@ -292,6 +304,7 @@ def _one(
             "before": middle(prepared.image).copy(),
             "after": middle(denoised).copy(),
             "sigma": middle(sigma).copy(),
+            "slow": middle(applied.slow).copy(),
             "spectra": {
                 "before": prepared.spectrum,
                 "after": spectrum(denoised, sampling),
