@@ -106,13 +106,14 @@ def marked(lattice):
     areas = np.zeros_like(lattice)
     areas[: x // 2] = 1
     areas[-20:, :20] += 2
+    keys = ("mark", "row", "column", "confidence", "evidence", "area")
     places = [
-        {"mark": mark, "row": row, "column": column, "confidence": confidence, "area": area}
-        for mark, row, column, confidence, area in (
-            ("certain", 10.0, 30.0, 0.99, None),
-            ("suspected", 20.0, 150.0, 0.6, None),
-            ("low brightness", y / 2, x / 4, None, 18432),
-            ("nothing certain", 9.5, 181.5, None, 400),
+        dict(zip(keys, values, strict=True))
+        for values in (
+            ("certain", 10.0, 30.0, 0.99, 12.0, None),
+            ("suspected", 20.0, 150.0, 0.6, 1.5, None),
+            ("low brightness", y / 2, x / 4, None, None, 18432),
+            ("nothing certain", 9.5, 181.5, None, None, 400),
         )
     ]
     sigma = np.full_like(lattice, 0.1)

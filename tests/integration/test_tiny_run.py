@@ -32,7 +32,12 @@ def test_each_job_says_what_came_out(run):
     assert "[run_dft:train-0000] -" in text
     assert "[project_density:test-0000] 32.000 of 32.000 electrons in the map" in text
     assert "[train_gaussian:gaussian] mean absolute error" in text
-    assert "[evaluate:gaussian] MS-SSIM of the specialist" in text
+    assert "on the validation split after 6 steps" in text
+    assert re.search(
+        r"\[evaluate:gaussian\] MS-SSIM of the specialist 0\.\d{4} at C = 0\.05, "
+        r"0\.\d{4} at C = 0\.3; best there: \w+",
+        text,
+    )
 
 
 def test_quality_table(run):

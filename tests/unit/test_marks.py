@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from temdenoise.judging.detector import Detector
 from temdenoise.micrographs.marks import DARK, DOUBTFUL, mark
 
 SPACING = 8
 WIDTH = (8.0, 8.0)
-NOTHING = {"centres": np.empty((0, 2)), "confidence": np.empty(0)}
+NOTHING = {"centres": np.empty((0, 2)), "confidence": np.empty(0), "evidence": np.empty(0)}
 OPTIONS = {"width": WIDTH, "certain": 0.95, "invented": False}
 
 
@@ -68,11 +69,40 @@ def test_features_are_suspected_for_each_reason(net, invented):
     sigma = np.full_like(net, 0.2)
     sigma[:40, :40] = 3.0
     features = {
-        "centres": np.array([[120.0, 100.0], [120.0, 60.0], [10.0, 10.0]]),
-        "confidence": np.array([0.99, 0.9, 0.99]),
+        "centres": np.array([[120.0, 100.0], [120.0, 80.0], [120.0, 60.0], [10.0, 10.0]]),
+        "confidence": np.array([0.99, 0.9, 0.9, 0.99]),
+        "evidence": np.array([1.0, 8.0, 1.0, 8.0]),
     }
     options = OPTIONS | {"invented": invented}
     found = mark(net, sigma, np.zeros_like(net), features, **options)
-    marks = [place["mark"] for place in found.places[:3]]
-    assert marks == [("suspected" if invented else "certain"), "suspected", "suspected"]
-    assert [place["confidence"] for place in found.places[:3]] == [0.99, 0.9, 0.99]
+    marks = [place["mark"] for place in found.places[:4]]
+    doubted = ["certain", "uncertain", "suspected", "suspected"]
+    assert marks == (["suspected"] * 4 if invented else doubted)
+    assert [place["confidence"] for place in found.places[:4]] == [0.99, 0.9, 0.9, 0.99]
+    assert [place["evidence"] for place in found.places[:4]] == [1, 8, 1, 8]
+
+
+def test_evidence_tells_an_atom_from_one_that_was_put_there(rng):
+    """Twenty atoms in noise as strong as they are; ten more are in the denoised image alone."""
+    x, y = np.meshgrid(np.arange(240), np.arange(200), indexing="ij")
+    sites = [(20 + 40 * i, 20 + 40 * j) for i in range(6) for j in range(5)]
+
+    def atoms(places):
+        return sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 18) for a, b in places)
+
+    real = sites[:20]
+    denoised = atoms(sites)
+    recorded = atoms(real) + rng.standard_normal(denoised.shape)
+    # spacing 16: the filter is as wide as the atoms
+    detector = Detector("atoms", sampling=1.0, spacing=16.0, feature_threshold=0.1)
+    found = detector.features(denoised)
+    evidence = detector.evidence(found, recorded, recorded - denoised)
+    there = np.array([tuple(np.rint(c).astype(int)) in real for c in found.centres])
+    assert (len(found), there.sum()) == (30, 20)
+    assert evidence[there].min() > 3
+    assert evidence[~there].max() < 3
+    # twice the brightness, the same evidence; nothing removed, no doubt
+    np.testing.assert_allclose(
+        detector.evidence(found, 2 * recorded, 2 * (recorded - denoised)), evidence
+    )
+    assert np.isinf(detector.evidence(found, denoised, denoised * 0)).all()

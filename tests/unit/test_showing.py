@@ -107,7 +107,8 @@ def test_figure_3_draws_every_place_where_it_lies(lattice, tmp_path):
     assert patch.get_y() + patch.get_height() == pytest.approx(frame[1])
     assert enlarged.get_xlim()[1] < frame[0]
     labels = [text.get_text() for text in figure.legends[0].texts]
-    assert labels[:2] == ["pores, certain: 1", "pores, suspected inventions: 1"]
+    assert labels[:2] == ["pores, certain: 1", "pores, uncertain: 0"]
+    assert labels[2] == "pores, suspected inventions: 1"
     assert "my scan.dm4: With care" in figure.get_suptitle()
 
     files = {kind: tmp_path / f"figure_3.{kind}" for kind in ("pdf", "png", "csv")}
@@ -134,6 +135,7 @@ def test_figure_3_of_an_image_without_any_feature(lattice):
             "x_nm": "",
             "y_nm": "",
             "confidence": "",
+            "evidence": "",
             "area_nm2": "",
         }
     ]

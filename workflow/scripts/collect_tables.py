@@ -6,4 +6,4 @@ from temdenoise.jobs import job
 with job(snakemake) as say:
     rows = [row for path in snakemake.input.tables for row in read_table(path)]
     write_table(snakemake.output.table, rows)
-    say(f"{len(rows)} rows")
+    say(f"{snakemake.output.table}, {len(rows)} rows")

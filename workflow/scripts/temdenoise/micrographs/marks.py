@@ -2,7 +2,7 @@
 
 Nothing is marked by hand: where the mean brightness lies below that of the image by more than
 its error, where the result varies by no more than its error, and which of the features
-found would not be found again, given that error.
+found neither hold against that error nor show in the image as recorded.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,9 @@ from scipy.ndimage import center_of_mass, gaussian_filter, label
 
 CELL = 3.0
 """Width over which the lattice is averaged away where its ring is not known [Å]."""
+
+SHOWN = 3.0
+"""Evidence in the image as recorded from which an uncertain feature is no suspected invention."""
 
 LAYERS = ("as recorded", "denoised", "sigma", "marks")
 """What the images of a marked micrograph are."""
@@ -34,9 +37,9 @@ class Marks:
     areas
         Sum of `DARK` and `DOUBTFUL` at every pixel, shape (rows, columns), uint8.
     places
-        Rows of a table, ``mark`` (``certain``, ``suspected`` or one of `NAMES`), ``row`` and
-        ``column`` [pixels], ``confidence`` (None for areas) and ``area`` [pixels] (None for
-        features).
+        Rows of a table, ``mark`` (``certain``, ``uncertain``, ``suspected`` or one of `NAMES`),
+        ``row`` and ``column`` [pixels], ``confidence`` and ``evidence`` (None for areas) and
+        ``area`` [pixels] (None for features).
     """
 
     areas: np.ndarray
@@ -60,8 +63,10 @@ def mark(
 
     - low brightness: m < median(m) - max(2 e, s0 / 2), s0 the rms of s over the image;
     - nothing certain: s < e, so that what seems to be seen there may be error alone;
-    - a feature is suspected if its confidence is below `certain`, if it lies where nothing is
-      certain, or if the lattice as a whole is not in the image.
+    - a feature is uncertain if its confidence is below `certain`;
+    - it is a suspected invention if it is uncertain and shows in the image as recorded by less
+      than `SHOWN` standard deviations, if it lies where nothing is certain, or if the lattice
+      as a whole is not in the image.
 
     Errors are taken as alike under the Gaussian, which marks rather too much than too little.
 
@@ -70,7 +75,7 @@ def mark(
     denoised, sigma, slow
         The result, its predicted error and the slow background, shape (rows, columns).
     features
-        ``centres`` (n, 2) [pixels] and ``confidence`` (n,) of the features found.
+        ``centres`` (n, 2) [pixels], ``confidence`` and ``evidence`` (n,) of the features found.
     width
         Standard deviation of the Gaussian along rows and columns [pixels].
     certain
@@ -95,16 +100,22 @@ def mark(
     centres = np.asarray(features["centres"], dtype=float).reshape(-1, 2)
     at = np.clip(np.rint(centres).astype(int), 0, np.array(denoised.shape) - 1)
     confidence = np.asarray(features["confidence"], dtype=float)
-    suspected = (confidence < certain) | doubtful[tuple(at.T)] | invented
+    evidence = np.asarray(features["evidence"], dtype=float)
+    uncertain = confidence < certain
+    suspected = (uncertain & (evidence < SHOWN)) | doubtful[tuple(at.T)] | invented
+    marks = np.where(suspected, "suspected", np.where(uncertain, "uncertain", "certain"))
     places = [
         {
-            "mark": "suspected" if doubted else "certain",
+            "mark": str(mark),
             "row": float(row),
             "column": float(column),
-            "confidence": float(value),
+            "confidence": float(held),
+            "evidence": float(min(shown, 1e3)),
             "area": None,
         }
-        for (row, column), value, doubted in zip(centres, confidence, suspected, strict=True)
+        for (row, column), mark, held, shown in zip(
+            centres, marks, confidence, evidence, strict=True
+        )
     ]
     for value, area in ((DARK, dark), (DOUBTFUL, doubtful)):
         parts, number = label(area)
@@ -116,6 +127,7 @@ def mark(
                 "row": float(row),
                 "column": float(column),
                 "confidence": None,
+                "evidence": None,
                 "area": int(size),
             }
             for (row, column), size in zip(middles, sizes, strict=True)

@@ -52,7 +52,7 @@ class Frame:
         Largest difference at the corner of tiles over the noise; NaN for one tile.
     features
         ``feature`` (atoms or pores), ``centres`` (n, 2) [pixels of the part shown],
-        ``confidence`` (n,); empty where the result is flat.
+        ``confidence`` and ``evidence`` (n,); empty where the result is flat.
     shown
         Pictures of the middle of the frame, and spectra, for the summary page.
     """
@@ -298,7 +298,9 @@ def _one(
         verdict=verdict,
         seam=applied.seam / max(prepared.noise.sigma, 1e-300),
         features=_features(
-            middle(denoised - applied.slow), middle(sigma), kind, flat=invented.flat
+            *map(middle, (denoised - applied.slow, sigma, prepared.image, applied.slow)),
+            kind,
+            flat=invented.flat,
         ),
         shown={
             "before": middle(prepared.image).copy(),
@@ -339,10 +341,19 @@ def _score(prepared: Prepared, denoiser: Denoiser, trained: Range) -> Score | No
     return replace(score, chosen=chosen)
 
 
-def _features(structure: np.ndarray, sigma: np.ndarray, kind: str, *, flat: bool) -> dict[str, Any]:
-    """Find atoms or pores, and how certain each of them is."""
+def _features(
+    structure: np.ndarray,
+    sigma: np.ndarray,
+    recorded: np.ndarray,
+    slow: np.ndarray,
+    kind: str,
+    *,
+    flat: bool,
+) -> dict[str, Any]:
+    """Find atoms or pores, how certain each of them is, and how far it shows as recorded."""
     feature = {"adf": "atoms", "density": "pores"}[kind]
-    nothing = {"feature": feature, "centres": np.empty((0, 2)), "confidence": np.empty(0)}
+    nothing = {"centres": np.empty((0, 2)), "confidence": np.empty(0), "evidence": np.empty(0)}
+    nothing = {"feature": feature} | nothing
     if flat:
         return nothing
     try:
@@ -353,4 +364,5 @@ def _features(structure: np.ndarray, sigma: np.ndarray, kind: str, *, flat: bool
     return nothing | {
         "centres": found.centres,
         "confidence": detector.confidence(found, sigma),
+        "evidence": detector.evidence(found, recorded - slow, recorded - slow - structure),
     }

@@ -11,9 +11,10 @@ CAPTIONS = {
     "3": "An experimental image: (a) as recorded, (b) denoised, (c) the error the network predicts "
     "(68 %), (d) what that error doubts: hatched with a blue rim where the mean brightness lies "
     "below that of the image by more than twice the error, dotted with an orange rim where the "
-    "result varies by no more than its error, ringed the features that are suspected inventions. "
-    "Below, enlarged where the error is largest, with the features that are certain as green "
-    "dots. The error was calibrated on training images: on a micrograph it is a guide.",
+    "result varies by no more than its error, ringed the suspected inventions: features that do "
+    "not hold against the error and hardly show in the image as recorded. Below, enlarged where "
+    "the error is largest, also those that are certain (green dots) or uncertain but there "
+    "(orange crosses). The error was calibrated on training images: on a micrograph it is a guide.",
     "4": "The first test image in full size: corrupted, denoised, and the error left.",
     "S1": "The worst joint of each split: the place where the jump from one map to the next is "
     "largest, between the two arrows. The ratio compares it with the largest jump between "

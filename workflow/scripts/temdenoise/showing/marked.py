@@ -24,7 +24,12 @@ LOOKS = {
 }
 """Colour and hatching of the areas marked; told apart without the colour."""
 
-SUSPECTED, CERTAIN = COLOURS["paper_like"], COLOURS["universal"]
+MARKERS = {
+    "certain": {"marker": ".", "color": COLOURS["universal"]},
+    "uncertain": {"marker": "x", "color": COLOURS["best_classical"], "mew": 0.7},
+    "suspected": {"marker": "o", "mec": COLOURS["paper_like"], "mfc": "none", "mew": 0.8},
+}
+"""How features are drawn; told apart without the colour."""
 
 ENLARGED = 3
 """The shorter side of the image over that of the part enlarged."""
@@ -44,7 +49,7 @@ def figure_3(*, marked: Images) -> tuple[Figure, Rows]:
     -------
     tuple of Figure and list
         Rows: every feature and every marked area with its place [nm, from the left and the
-        top], confidence and area [nm²].
+        top], confidence, evidence and area [nm²].
     """
     about = marked.metadata
     # images are drawn with y upwards, micrographs have their first row on top
@@ -84,12 +89,15 @@ def figure_3(*, marked: Images) -> tuple[Figure, Rows]:
     _frame(axes[0], window, step)
     corner = np.array([w.start for w in window]) * step
     height = before.shape[1] * step[1]
-    for line, origin, size in ((axes[0], np.zeros(2), 2.2), (axes[1], corner, 4.5)):
-        _features(line[3], places, step, height, origin, size, certain=line is axes[1])
+    _features(axes[0, 3], places, step, height, np.zeros(2), {"suspected": 2.6})
+    sizes = {"certain": 2.5, "uncertain": 2.5, "suspected": 5.0}
+    _features(axes[1, 3], places, step, height, corner, sizes)
     figure.legend(
         handles=_legend(about["feature"], places),
         loc="outside lower center",
-        ncols=4,
+        ncols=5,
+        handletextpad=0.3,
+        columnspacing=1.2,
         frameon=False,
     )
     headline = f"{about['file']}: {about['headline']}"
@@ -123,37 +131,28 @@ def _features(
     step: np.ndarray,
     height: float,
     origin: np.ndarray,
-    size: float,
-    *,
-    certain: bool,
+    sizes: Mapping[str, float],
 ) -> None:
     limits = axes.get_xlim(), axes.get_ylim()
-    for name, options in (
-        ("certain", {"marker": ".", "ms": size / 3, "color": CERTAIN}),
-        ("suspected", {"marker": "o", "ms": size, "mec": SUSPECTED, "mfc": "none", "mew": 0.7}),
-    ):
-        if name == "certain" and not certain:
-            continue
-        chosen = [place for place in places if place["mark"] == name]
+    for mark, size in sizes.items():
+        chosen = [place for place in places if place["mark"] == mark]
         x = np.array([(place["column"] + 0.5) * step[0] for place in chosen]) - origin[0]
         y = height - np.array([(place["row"] + 0.5) * step[1] for place in chosen]) - origin[1]
-        axes.plot(x, y, ls="none", **options)
+        axes.plot(x, y, ls="none", ms=size, **MARKERS[mark])
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def _legend(feature: str, places: Sequence[Mapping[str, Any]]) -> list:
-    count = {
-        mark: sum(place["mark"] == mark for place in places) for mark in ("certain", "suspected")
-    }
-    certain = Line2D([], [], ls="none", marker=".", color=CERTAIN)
-    suspected = Line2D([], [], ls="none", marker="o", mec=SUSPECTED, mfc="none")
-    certain.set_label(f"{feature}, certain: {count['certain']}")
-    suspected.set_label(f"{feature}, suspected inventions: {count['suspected']}")
+    lines = []
+    for mark, options in MARKERS.items():
+        count = sum(place["mark"] == mark for place in places)
+        name = "suspected inventions" if mark == "suspected" else mark
+        lines.append(Line2D([], [], ls="none", label=f"{feature}, {name}: {count}", **options))
     patches = [
         Patch(fc="none", ec=colour, hatch=2 * hatch, label=name)
         for name, (colour, hatch) in LOOKS.items()
     ]
-    return [certain, suspected, *patches]
+    return [*lines, *patches]
 
 
 def _rows(places: Sequence[Mapping[str, Any]], step: np.ndarray, feature: str, file: str) -> Rows:
@@ -164,13 +163,13 @@ def _rows(places: Sequence[Mapping[str, Any]], step: np.ndarray, feature: str, f
             "mark": place["mark"],
             "x_nm": (place["column"] + 0.5) * step[0],
             "y_nm": (place["row"] + 0.5) * step[1],
-            "confidence": "" if place["confidence"] is None else place["confidence"],
+            **{key: "" if place[key] is None else place[key] for key in ("confidence", "evidence")},
             "area_nm2": "" if place["area"] is None else place["area"] * float(np.prod(step)),
         }
         for place in places
     ]
     # a table needs its head even where there is nothing to mark
-    empty = dict.fromkeys(("x_nm", "y_nm", "confidence", "area_nm2"), "")
+    empty = dict.fromkeys(("x_nm", "y_nm", "confidence", "evidence", "area_nm2"), "")
     return rows or [{"file": file, "what": feature, "mark": "none found", **empty}]
 
 
