@@ -197,6 +197,17 @@ def test_figure_s1_marks_the_joints(lattice):
         {"split": "val", "worst_joint_ratio": 0.25, "crossed_along": "y"},
     ]
     assert figure.axes[0].get_title() == "train: ratio 0.50"
+    # both arrows are within what is saved, above and below or left and right
+    for axes, markers in zip(figure.axes, ("^v", "><"), strict=False):
+        arrows = [line for line in axes.lines if line.get_marker() in markers]
+        assert [line.get_marker() for line in arrows] == list(markers)
+        box, whole = axes.get_tightbbox(), figure.get_tightbbox()
+        for line in arrows:
+            bounds = line.get_window_extent()
+            assert box.x0 <= bounds.x0
+            assert bounds.x1 <= box.x1
+            assert whole.y0 * figure.dpi <= bounds.y0
+            assert bounds.y1 <= whole.y1 * figure.dpi
 
 
 class Page(HTMLParser):
