@@ -83,7 +83,7 @@ def test_features_are_suspected_for_each_reason(net, invented):
 
 
 def test_evidence_tells_an_atom_from_one_that_was_put_there(rng):
-    """Twenty atoms in noise as strong as they are; ten more are in the denoised image alone."""
+    """Twenty atoms in noise of half their height; ten more are in the denoised image alone."""
     x, y = np.meshgrid(np.arange(240), np.arange(200), indexing="ij")
     sites = [(20 + 40 * i, 20 + 40 * j) for i in range(6) for j in range(5)]
 
@@ -92,7 +92,7 @@ def test_evidence_tells_an_atom_from_one_that_was_put_there(rng):
 
     real = sites[:20]
     denoised = atoms(sites)
-    recorded = atoms(real) + rng.standard_normal(denoised.shape)
+    recorded = atoms(real) + 0.5 * rng.standard_normal(denoised.shape)
     # spacing 16: the filter is as wide as the atoms
     detector = Detector("atoms", sampling=1.0, spacing=16.0, feature_threshold=0.1)
     found = detector.features(denoised)

@@ -29,7 +29,8 @@ EXECUTED = {
     # their name alone
     "make run": "tests/integration/test_tiny_run.py::test_figures_and_report",
     "make test": "tests/workflow/test_readme.py::test_make_says_what_it_would_do",
-    'make run-slurm ARGS="--configfile config/paper.yaml"': "test_plans",
+    'make run-slurm ARGS="--configfile config/paper.yaml"': "tests/integration/test_slurm.py::"
+    "test_tiny_workflow_on_slurm",
     'make run ARGS="--configfile config/mos2.yaml --directory ../mos2"': "test_plans",
     'make run ARGS="--configfile config/tiny.yaml --directory /tmp/tiny"': "test_plans",
     'make run ARGS="--configfile config/paper.yaml -n"': "test_plans",
