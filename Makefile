@@ -50,7 +50,7 @@ test-slurm: $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a re
 test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
 
-test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders, print, accessibility
+test-browser: $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)

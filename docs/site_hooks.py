@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -36,4 +37,21 @@ def on_page_markdown(markdown, page, config, files):
             return f"[{text}](configuration.md)"
         return match[0] if path.parent == ROOT / "docs" else f"{text} (`{path.relative_to(ROOT)}`)"
 
+    page.meta["equations"] = []
+
+    def equation(match):
+        """Keep an equation from Markdown, which would read its underscores as italics."""
+        if match[0].startswith("`"):
+            return match[0]
+        display, inline = match.groups()
+        kept = page.meta["equations"]
+        kept.append(convert(display or inline, display="block" if display else "inline"))
+        return f"EQUATION-{len(kept) - 1}-"
+
+    markdown = re.sub(r"`[^`\n]*`|\$\$(.+?)\$\$|\$([^$\n]+)\$", equation, markdown, flags=re.DOTALL)
     return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, markdown)
+
+
+def on_page_content(html, page, config, files):
+    """Put the equations back, as MathML: browsers draw it without a script or a font to fetch."""
+    return re.sub(r"EQUATION-(\d+)-", lambda match: page.meta["equations"][int(match[1])], html)

@@ -89,8 +89,8 @@ with job(snakemake) as say:
         shutil.rmtree(work)
     left = history[-1]["val_l1"]
     say(
-        f"mean absolute error {left:.4f} on the validation split, "
-        f"sigma x {about['sigma_factor']:.2f}"
+        f"mean absolute error {left:.4f} on the validation split after {history[-1]['step']} "
+        f"steps, sigma scaled by {about['sigma_factor']:.2f}"
     )
     noise = np.mean([np.mean(np.abs(noisy - clean)) for noisy, clean in inside])
     if left > 0.9 * noise:
