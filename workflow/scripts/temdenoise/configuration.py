@@ -22,7 +22,7 @@ _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
 OWN = (
     *("width", "levels", "batch", "patch", "c_spacing"),
-    *("standardised", "rotation", "sampling", "edges"),
+    *("standardised", "rotation", "sampling", "edges", "stretch", "blur", "quadratic_below"),
 )
 """Options the universal network may have of its own."""
 
@@ -371,7 +371,8 @@ def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
         yield f"`training.universal.sampling` = {[low, high]}: expected the smaller pixel first"
     turned = math.sqrt(2) if universal["rotation"] else 1.0
     patch = universal["patch"] or config["training"]["patch"]
-    needed = math.ceil(patch * turned * high / mosaics["sampling"]) + 2
+    stretched = math.exp(universal["stretch"] / 2)
+    needed = math.ceil(patch * turned * stretched * high / mosaics["sampling"]) + 2
     if (universal["rotation"] or universal["sampling"]) and needed > mosaics["size"]:
         yield (
             f"`mosaics.size` = {mosaics['size']}: expected at least {needed}, which a patch of "

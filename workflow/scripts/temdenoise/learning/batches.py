@@ -53,7 +53,7 @@ class Batches(Dataset):
         Of the run.
     c_spacing
         ``linear``: C is drawn uniformly; ``logarithmic``: as often from every octave.
-    standardised, rotation, sampling, edges
+    standardised, rotation, sampling, edges, stretch, blur
         For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
         deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
         share that ends at an irregular edge.
@@ -84,6 +84,8 @@ class Batches(Dataset):
         rotation: bool = False,
         sampling: Sequence[float] | None = None,
         edges: float = 0.0,
+        stretch: float = 0.0,
+        blur: float = 0.0,
         rank: int = 0,
         world: int = 1,
     ):
@@ -97,6 +99,7 @@ class Batches(Dataset):
         self.featureless, self.turned = featureless, turned
         self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
         self.rotation, self.sampling, self.edges = rotation, sampling, edges
+        self.distortion = {"stretch": stretch, "blur": blur}
         self.patch, self.batch, self.seed = patch, batch, seed
         self.own = slice(rank, None, world)
         # the same images for every noise; their darkest value stands for empty space
@@ -129,7 +132,7 @@ class Batches(Dataset):
         else:
             number = rng.integers(len(images.clean))
             place = {"extent": extent, "origin": origin}
-            if self.rotation or self.sampling:
+            if self.rotation or self.sampling or any(self.distortion.values()):
                 clean, step = draw_patch(
                     images.clean[number],
                     rng,
@@ -137,6 +140,7 @@ class Batches(Dataset):
                     sampling=images.sampling[0],
                     rotation=self.rotation,
                     samplings=self.sampling,
+                    **self.distortion,
                 )
                 sides = tuple(max(self.patch, round(side / step)) for side in extent)
                 place = {"extent": sides, "origin": (0, 0)}

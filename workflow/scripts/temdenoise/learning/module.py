@@ -16,13 +16,22 @@ from temdenoise.learning.networks import ONE_SIGMA, UNet
 class DenoisingModule(lightning.LightningModule):
     """Lightning's view of the training: loss, optimiser, averaged weights, history."""
 
-    def __init__(self, network: UNet, *, steps: int, learning_rate: float, average: float):
+    def __init__(
+        self,
+        network: UNet,
+        *,
+        steps: int,
+        learning_rate: float,
+        average: float,
+        quadratic_below: float = 0.05,
+    ):
         super().__init__()
         self.network = network
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average))
         # nothing else would several processes wait for: they exchange what asks for gradients
         self.average.requires_grad_(False)
         self.steps, self.learning_rate = steps, learning_rate
+        self.quadratic_below = quadratic_below
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
 
@@ -30,8 +39,10 @@ class DenoisingModule(lightning.LightningModule):
         """Loss of the image, and of the error the network expects of it.
 
         The image: Huber's loss, weighted so that weak noise counts as much as strong
-        noise. Quadratic below 0.05, since an absolute error holds a network for salt and
-        pepper fast at doing nothing, which is exactly right for most pixels.
+        noise. Quadratic below 0.05 by default, since an absolute error holds a network for salt
+        and pepper fast at doing nothing, which is exactly right for most pixels. Where noise is
+        far stronger than the lattice, the least square (the mean of what may be there) is
+        what predicts best.
 
         Sigma: the pinball loss, least where 68.27 % of the absolute errors are smaller.
         It asks for the definition itself and for no distribution of the errors.
@@ -41,7 +52,9 @@ class DenoisingModule(lightning.LightningModule):
         away = (denoised.detach() - clean).abs()
         self._losses.append(away.mean())
         self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
-        error = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
+        error = functional.smooth_l1_loss(
+            denoised, clean, beta=self.quadratic_below, reduction="none"
+        )
         missing = away - sigma
         doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
         # the error that can be reached grows about as C does, from a small value at C = 0

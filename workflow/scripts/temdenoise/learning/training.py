@@ -62,6 +62,9 @@ def train(
     rotation: bool = False,
     sampling: Sequence[float] | None = None,
     edges: float = 0.0,
+    stretch: float = 0.0,
+    blur: float = 0.0,
+    quadratic_below: float = 0.05,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
@@ -74,7 +77,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
-    pedestal, c_spacing, standardised, rotation, sampling, edges
+    pedestal, c_spacing, standardised, rotation, sampling, edges, stretch, blur
         See `batches.Batches`.
     width, levels
         See `networks.UNet`.
@@ -86,6 +89,8 @@ def train(
         Peak of the one-cycle schedule.
     average
         Decay of the exponential moving average of the weights.
+    quadratic_below
+        Error at which the loss turns from quadratic to linear [what the network sees].
     seed
         Of initial weights and batches; the same seed gives the same weights on
         the same machine with the same number of threads.
@@ -123,6 +128,7 @@ def train(
     given = hardware(gpus=gpus, processes=processes, batch=batch, precision=precision)
     network = {"width": width, "levels": levels}
     schedule = {"steps": steps, "learning_rate": learning_rate, "average": average}
+    schedule["quadratic_below"] = quadratic_below
     arguments = {
         "training": training,
         "validation": validation,
@@ -146,6 +152,8 @@ def train(
             "rotation": rotation,
             "sampling": sampling,
             "edges": edges,
+            "stretch": stretch,
+            "blur": blur,
         },
         "checkpoint_every": checkpoint_every,
         "threads": threads,
