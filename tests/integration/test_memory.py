@@ -17,8 +17,9 @@ SIDE = 256
 # runs a script of the workflow as Snakemake would and says the most memory it ever held [kB];
 # what a process held before it became another program does not count there
 RUN = """
-import json, runpy, sys, warnings
+import json, resource, runpy, sys, warnings
 from types import SimpleNamespace
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))  # fewer than there are maps
 sys.path[:] = json.loads(sys.argv[1])
 warnings.simplefilter("ignore")
 
