@@ -55,7 +55,7 @@ test-browser: $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Ch
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-docs: $(VENV)/.docs  ## build the documents as a site: build/docs
+docs: $(VENV)/.docs  ## build the documents as a site: build/docs/index.html
 	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them
