@@ -58,7 +58,7 @@ test-browser: $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Ch
 test-export: $(VENV)/.export  ## models and images in ONNX Runtime, bioimageio.core and HyperSpy
 	$(BIN)/python -m pytest -m export tests/export $(ARGS)
 
-docs: $(VENV)/.docs  ## build the documents as a site: build/docs
+docs: $(VENV)/.docs  ## build the documents as a site: build/docs/index.html
 	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them

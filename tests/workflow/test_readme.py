@@ -198,9 +198,8 @@ def test_configurations_of_the_readme_are_run(tmp_path):
     layer.write(tmp_path / name)
     (tmp_path / "overlay.yaml").write_text(overlay)
     wanted = "results/structures/train-0000.extxyz"
-    done = _snakemake(
-        ROOT, "--directory", tmp_path, "--configfile", tmp_path / "overlay.yaml", wanted
-    )
+    options = ["--directory", tmp_path, "--configfile", tmp_path / "overlay.yaml"]
+    done = _snakemake(ROOT, wanted, *options)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / wanted).exists()
 

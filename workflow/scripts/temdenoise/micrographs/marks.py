@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import center_of_mass, gaussian_filter, label
 
-CELL = 3.0
-"""Width over which the lattice is averaged away where its ring is not known [Å]."""
+SPACING = 3.0
+"""What stands for the lattice's spacing where its ring is not known [Å]."""
+
+WIDTH = 0.5
+"""Standard deviation of the Gaussian that averages the lattice away over its spacing: of the
+lattice's amplitude exp(-2 pi² WIDTH²), 0.7 %, is left."""
 
 SHOWN = 3.0
 """Evidence in the image as recorded from which an uncertain feature is no suspected invention."""
@@ -59,7 +63,8 @@ def mark(
     """Mark a denoised image by its predicted error.
 
     With m the mean of the denoised image, s the rms of what stands out of its slow
-    background and e that of the predicted error, all under a Gaussian of one lattice spacing:
+    background and e that of the predicted error, all under a Gaussian of half a lattice
+    spacing:
 
     - low brightness: m < median(m) - max(2 e, s0 / 2), s0 the rms of s over the image;
     - nothing certain: s < e, so that what seems to be seen there may be error alone;

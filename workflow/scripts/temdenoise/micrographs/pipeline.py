@@ -13,7 +13,7 @@ from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs.calibration import Calibration, Ring, check, first_ring
 from temdenoise.micrographs.denoising import Prepared, apply, prepare
 from temdenoise.micrographs.fitting import Range, background, fit, trained_range
-from temdenoise.micrographs.marks import CELL, Marks, mark
+from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
 from temdenoise.micrographs.noise_estimate import without_impulses
 from temdenoise.micrographs.spectrum import lattice_peaks, middle, spectrum
 from temdenoise.micrographs.trust import (
@@ -72,11 +72,11 @@ class Frame:
 
     def marks(self) -> Marks:
         """Mark the part shown by its predicted error."""
-        spacing = self.ring.spacing if self.ring else CELL
+        width = WIDTH * (self.ring.spacing if self.ring else SPACING)
         return mark(
             *(self.shown[key] for key in ("after", "sigma", "slow")),
             self.features,
-            width=tuple(spacing / step for step in self.prepared.sampling),
+            width=tuple(width / step for step in self.prepared.sampling),
             certain=CERTAIN,
             invented=self.invented.suspected,
         )

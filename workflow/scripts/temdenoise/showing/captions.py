@@ -9,7 +9,7 @@ CAPTIONS = {
     "universal network; (b) the similarity still missing at these C; (c) MS-SSIM against C, "
     "beyond the specialists' trained range shaded.",
     "3": "An experimental image: (a) as recorded, (b) denoised, (c) the error the network predicts "
-    "(68 %), (d) what that error doubts: hatched with a blue rim where the mean brightness lies "
+    "(68 %), (d) what that error marks: hatched with a blue rim where the mean brightness lies "
     "below that of the image by more than twice the error, dotted with an orange rim where the "
     "result varies by no more than its error, ringed the suspected inventions: features that do "
     "not hold against the error and hardly show in the image as recorded. Below, enlarged where "

@@ -82,7 +82,7 @@ def figure_3(*, marked: Images) -> tuple[Figure, Rows]:
                 bar = figure.colorbar(drawn, ax=line[column], shrink=0.75, aspect=15)
                 bar.ax.tick_params(labelsize=5)
         _areas(line[3], {name: mask[part] for name, mask in masks.items()}, step)
-    titles = ("a  As recorded", "b  Denoised", "c  Predicted error", "d  What it doubts")
+    titles = ("a  As recorded", "b  Denoised", "c  Predicted error", "d  Marked by that error")
     for column, title in enumerate(titles):
         axes[0, column].set_title(title)
     axes[1, 0].set_title("Enlarged where the error is largest", loc="left")
