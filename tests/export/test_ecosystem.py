@@ -152,7 +152,10 @@ def test_the_zoo_refuses_answers_that_are_not_the_models(folder, monkeypatch, tm
         Denoiser, "denoise", lambda self, noisy: tuple(1.05 * a for a in real(self, noisy))
     )
     zoo.export_zoo(load(model), folder / "wrong.zip", name="wrong", documentation="# wrong")
-    assert test_model(folder / "wrong.zip").status == "failed"
+    summary = test_model(folder / "wrong.zip")
+    assert summary.status == "failed"
+    # it is the answers that are wrong, not the form
+    assert "elements disagree with expected values" in summary.format()
 
 
 @pytest.fixture

@@ -103,6 +103,9 @@ def test_one_image(image, model, tmp_path, capsys):
     assert {row["mark"] for row in atoms} <= {"certain", "uncertain"}
     page = (out / "a_summary.html").read_text()
     assert "Prefer the plain Gaussian" in page
+    # the gravest reason is the headline, and is not told twice
+    assert page.count("a plain Gaussian predicts pixels") == 1
+    assert "å" not in page
     assert "http://" not in page
     assert 'src="data:image/png;base64' in page
 
