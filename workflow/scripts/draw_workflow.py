@@ -25,7 +25,7 @@ with job(snakemake) as say, tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 return done.stdout
-            print(done.stdout, done.stderr, file=sys.stderr)
+            sys.stderr.write(f"{done.stdout}\n{done.stderr}\n")
         raise RuntimeError(
             f"Snakemake could not say what this workflow does ({' '.join(map(str, arguments))}): "
             f"{(done.stderr or done.stdout).strip()[-500:]}"
