@@ -50,7 +50,7 @@ test-slurm: $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a re
 test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
 
-test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders, print, accessibility
+test-browser: $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
@@ -58,7 +58,7 @@ test-browser: $(VENV)/.browser  ## open the report in Chromium: charts, sliders,
 test-export: $(VENV)/.export  ## models and images in ONNX Runtime, bioimageio.core and HyperSpy
 	$(BIN)/python -m pytest -m export tests/export $(ARGS)
 
-docs: $(VENV)/.docs  ## build the documents as a site: build/docs
+docs: $(VENV)/.docs  ## build the documents as a site: build/docs/index.html
 	$(BIN)/mkdocs build --quiet
 
 acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets, and print them

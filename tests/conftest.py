@@ -56,3 +56,13 @@ def lattice():
     x, y = np.meshgrid(np.arange(192), np.arange(192), indexing="ij")
     image = np.cos(2 * np.pi * x / 12) + np.cos(2 * np.pi * (x / 24 + y / 14))
     return ((image - image.min()) / np.ptp(image)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, driven by a program; for the tests in tests/browser."""
+    from in_browser import start
+
+    driver = start()
+    yield driver
+    driver.quit()

@@ -100,6 +100,36 @@ def structure(steps=3):
     }
 
 
+def marked(lattice):
+    """A denoised micrograph of which the left half is dark, and one place without any certainty."""
+    x, y = lattice.shape
+    areas = np.zeros_like(lattice)
+    areas[: x // 2] = 1
+    areas[-20:, :20] += 2
+    keys = ("mark", "row", "column", "confidence", "evidence", "area")
+    places = [
+        dict(zip(keys, values, strict=True))
+        for values in (
+            ("certain", 10.0, 30.0, 0.99, 12.0, None),
+            ("suspected", 20.0, 150.0, 0.6, 1.5, None),
+            ("low brightness", y / 2, x / 4, None, None, 18432),
+            ("nothing certain", 9.5, 181.5, None, None, 400),
+        )
+    ]
+    sigma = np.full_like(lattice, 0.1)
+    sigma[-20:, :20] = 0.5
+    about = {
+        "file": "my scan.dm4",
+        "frame": 1,
+        "feature": "pores",
+        "headline": "With care: the noise is not white.",
+        "areas": {"1": "low brightness", "2": "nothing certain"},
+        "places": places,
+    }
+    stack = np.stack([lattice + 0.1, lattice, sigma, areas])
+    return Images(stack, (0.2, 0.2), "as recorded", "", about)
+
+
 def run(folder, lattice, **changes):
     """The run, with a picture of each figure in the folder."""
     config = checked({"report": {"c_noise": [0.2, 0.3]}})
@@ -111,7 +141,7 @@ def run(folder, lattice, **changes):
     for number in CAPTIONS:
         path = folder / f"figure_{number}.png"
         Figure(figsize=(3, 1)).savefig(path)
-        figures[number] = pictures.embedded(path)
+        figures["3_my scan" if number == "3" else number] = pictures.embedded(path)
     models = models_of(config)
     benchmark = {"s": 60.0, "max_rss": 500.0, "cpu_time": 72.0}
     options = {
@@ -141,5 +171,14 @@ def run(folder, lattice, **changes):
         "benchmarks": {"run_dft": [benchmark, benchmark], "build_crystal": [{"s": 1.0}]},
         "config": config,
         "provenance": {"packages": {"gpaw": "26.7.0"}},
+        "micrographs": pictures.micrograph_cards(
+            {"my scan": marked(lattice)},
+            {
+                "my scan": {
+                    "model": "model.pt",
+                    "frames": [{"frame": 1, "verdict": {"headline": "With care: not white."}}],
+                }
+            },
+        ),
     }
     return Run(**options | changes)

@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> int:
     command = [sys.executable, "-m", "snakemake", *arguments]
     if any((folder / "locks").glob("*.lock")):
         sys.stderr.write("An earlier run was killed; going on where it stopped.\n")
-        unlocked = subprocess.run([*command, "--unlock"], check=False)
+        # before the arguments: behind a `--` it would be taken for a target
+        unlock = [*command[:3], "--unlock", *arguments]
+        unlocked = subprocess.run(unlock, check=False)
         if unlocked.returncode:
             return unlocked.returncode
     # Snakemake keeps the lock as long as it lives; its jobs do not get it

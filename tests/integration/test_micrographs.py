@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from conftest import snakemake
+from temdenoise.files import read_table
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.networks import UNet
 from temdenoise.micrographs.readers import read
+from temdenoise.storage import read_images
 
 
 @pytest.fixture
@@ -40,11 +42,32 @@ def test_target_micrographs(project):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_default_target_makes_them_too(project):
-    done = run(project, "--dry-run", "--quiet", "rules", model="universal")
+def test_figure_3_is_drawn_of_what_is_stored(project):
+    """Once with the micrograph; then again without the micrograph, its model or the network."""
+    figure = "results/figures/figure_3_scan.v2.pdf"
+    done = run(project, "--", figure)
     assert done.returncode == 0, done.stderr
-    assert "denoise_micrograph" in done.stdout + done.stderr
-    assert "train_universal" in done.stdout + done.stderr
+    first = (project / figure).read_bytes()
+    assert first.startswith(b"%PDF")
+    marked = read_images(project / "results/micrographs/scan.v2_marked.tif")
+    assert marked.data.shape == (4, 80, 96)
+    rows = read_table((project / figure).with_suffix(".csv"))
+    assert [row["mark"] for row in rows] == [p["mark"] for p in marked.metadata["places"]]
+    options = ["--allowed-rules", "plot_figure", "--forcerun", "plot_figure"]
+    done = run(project, *options, "--", figure)
+    assert done.returncode == 0, done.stderr
+    assert "denoise_micrograph" not in done.stderr
+    assert (project / figure).read_bytes() == first
+
+
+def test_default_target_makes_them_too(project):
+    done = run(project, "--dry-run", model="universal")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "denoise_micrograph" in said
+    assert "train_universal" in said
+    # without micrographs there is no figure 3: the tiny run draws seven figures
+    assert "Plotting figure 3_scan.v2" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The whole workflow on the tiny configuration: real DFT, real training, real report."""
 
 import platform
+import re
 import subprocess
 import time
 from hashlib import sha256
@@ -27,10 +28,16 @@ SPLITS = ("train", "val", "test")
 
 def test_each_job_says_what_came_out(run):
     _, text = run
+    assert "[build_structure:train-0000] C8, family displacements: no defect" in text
     assert "[run_dft:train-0000] -" in text
     assert "[project_density:test-0000] 32.000 of 32.000 electrons in the map" in text
     assert "[train_gaussian:gaussian] mean absolute error" in text
-    assert "[evaluate:gaussian] MS-SSIM of the specialist" in text
+    assert "on the validation split after 6 steps" in text
+    assert re.search(
+        r"\[evaluate:gaussian\] MS-SSIM of the specialist 0\.\d{4} at C = 0\.05, "
+        r"0\.\d{4} at C = 0\.3; best there: \w+",
+        text,
+    )
 
 
 def test_quality_table(run):
@@ -166,6 +173,38 @@ def test_provenance_tells_versions_machine_seed_and_digests(run):
     assert found["files"]["maps/*.tif"]["n"] == 4
     table = results / "evaluation/quality.csv"
     assert found["files"]["evaluation/quality.csv"] == sha256(table.read_bytes()).hexdigest()
+
+
+def test_files_that_the_documents_name_are_there(run):
+    """What a validation or a micrograph of one's own makes is left out: their tests look for it."""
+    results, _ = run
+    named = set()
+    for document in ("README.md", "results/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        prefix = "results/" if document == "README.md" else ""
+        for place in re.findall(rf"`{prefix}([\w./{{}}*-]+)`", text):
+            # in results/README.md other things stand in code font, too
+            if "/" in place or "." in place or prefix:
+                named.add(re.sub(r"\{\w+\}", "*", place))
+    named -= {"validation/", "validation.html", "micrographs/", "crystals.csv"}
+    # within the folder of their row
+    folders = ["", "structures/", "dft/*/", "mosaics/*/", "datasets/*/*/", "models/*/"]
+    folders += ["evaluation/", "evaluation/*/"]
+    assert len(named) > 20
+    for place in named:
+        if place.startswith(".") or place.endswith((".md", "seal")):
+            continue
+        assert any(any(results.glob(folder + place)) for folder in folders), place
+
+
+def test_picture_of_the_architecture_is_of_this_workflow(run):
+    results, _ = run
+    graph = read_json(results / "figures/workflow.json")
+    text = (ROOT / "docs/workflow.svg").read_text(encoding="utf-8")
+    words = re.findall(r"<text[^>]*>([^<]+)</text>|<tspan[^>]*>([^<]+)</tspan>", text)
+    drawn = "".join(a or b for a, b in words)
+    for rule in graph["jobs"].keys() - {"all"}:
+        assert rule in drawn, f"{rule}: draw docs/workflow.svg anew (tests/benchmarks)"
 
 
 def test_report_of_snakemake_quotes_the_values_used(run):

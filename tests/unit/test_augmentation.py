@@ -9,9 +9,9 @@ from temdenoise.learning.augmentation import (
     standardise,
     with_edge,
 )
+from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.networks import UNet
-from temdenoise.learning.training import Batches
 from temdenoise.seeding import generator
 
 OPTIONS = {
@@ -33,6 +33,8 @@ REAL = {
     "rotation": True,
     "sampling": (0.1, 0.6),
     "edges": 0.5,
+    "stretch": 0.1,
+    "blur": 0.3,
 }
 
 
@@ -84,6 +86,37 @@ def test_all_angles_are_drawn():
     assert np.histogram(angles, bins=4, range=(0, np.pi))[0].min() > 5
 
 
+def test_a_stretched_patch_has_two_pixel_sizes():
+    ratios = []
+    for number in range(30):
+        options = {"patch": 96, "sampling": 0.1, "rotation": False, "samplings": None}
+        lattice = wave(8) + wave(8, angle=np.pi / 2)
+        patch, _ = draw_patch(lattice, generator(number), stretch=0.4, **options)
+        # a row and a column of the transform hold one wave each
+        spectrum = np.abs(np.fft.rfft2(patch - patch.mean()))
+        along = [spectrum[: 96 // 2, 0].argmax(), spectrum[0].argmax()]
+        ratios.append(np.log(along[0] / along[1]))
+    assert -0.5 < min(ratios) < -0.15
+    assert 0.15 < max(ratios) < 0.5
+
+
+def test_a_blurred_patch_keeps_its_contrast_and_loses_its_finest_waves():
+    image = wave(20) + wave(5, angle=0.5)
+    options = {"patch": 96, "sampling": 0.1, "rotation": False, "samplings": None}
+
+    def fine(patch):
+        return (np.diff(patch, axis=0).std() + np.diff(patch, axis=1).std()) / patch.std()
+
+    left = []
+    for number in range(10):
+        sharp, _ = draw_patch(image, generator(number), **options)
+        blurred, _ = draw_patch(image, generator(number), blur=0.3, **options)
+        assert blurred.std() == pytest.approx(sharp.std(), rel=0.2)
+        left.append(fine(blurred) / fine(sharp))
+    assert max(left) <= 1
+    assert np.mean(left) < 0.9
+
+
 def test_a_patch_that_does_not_fit_is_refused(lattice, rng):
     with pytest.raises(ValueError, match=r"patch of 150 pixels of 0\.4 Å.*does not fit"):
         draw_patch(lattice, rng, patch=150, sampling=0.2, rotation=False, samplings=(0.4, 0.4))
@@ -121,6 +154,8 @@ def test_batches_without_the_options_are_what_they_were(data):
         "rotation": False,
         "sampling": None,
         "edges": 0.0,
+        "stretch": 0.0,
+        "blur": 0.0,
     }
     for ours, theirs in zip(Batches(data, **OPTIONS, **off)[3], plain[3], strict=True):
         assert (ours == theirs).all()

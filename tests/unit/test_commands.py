@@ -12,6 +12,7 @@ import tifffile
 import torch
 from conftest import ROOT
 from temdenoise import commands
+from temdenoise.files import read_table
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.networks import UNet
 from temdenoise.micrographs import memory, models
@@ -71,11 +72,11 @@ def files(folder):
 def test_one_image(image, model, tmp_path, capsys):
     np.save(tmp_path / "a.npy", image)
     out = tmp_path / "out"
-    code, _, said = run(
-        capsys, "denoise", tmp_path / "a.npy", "--model", model, "--sampling", PIXEL, "-o", out
-    )
+    options = ["--model", model, "--sampling", PIXEL, "--figure", "-o", out]
+    code, _, said = run(capsys, "denoise", tmp_path / "a.npy", *options)
     assert code == 0, said
-    expected = ["a_denoised.npy", "a_denoised.tif", "a_gaussian.tif", "a_sigma.tif"]
+    expected = ["a_denoised.npy", "a_denoised.tif", "a_figure_3.csv", "a_figure_3.pdf"]
+    expected += ["a_figure_3.png", "a_gaussian.tif", "a_marked.tif", "a_sigma.tif"]
     expected += ["a_summary.html", "a_summary.json", "a_summary.png"]
     assert files(out) == expected
     denoised = read(out / "a_denoised.tif")[0]
@@ -93,6 +94,13 @@ def test_one_image(image, model, tmp_path, capsys):
     assert frame["noise"]["sigma"] == pytest.approx(60, rel=0.1)
     assert frame["ring"]["spacing"] == pytest.approx(2.7366, rel=0.01)
     assert frame["features"]["kind"] == "atoms"
+    rows = read_table(out / "a_figure_3.csv")
+    atoms = [row for row in rows if row["what"] == "atoms"]
+    assert len(atoms) == frame["features"]["found"]
+    # it took nothing away, so what is uncertain is in the image all the same
+    certain = sum(row["mark"] == "certain" for row in atoms)
+    assert certain <= frame["features"]["certain"]
+    assert {row["mark"] for row in atoms} <= {"certain", "uncertain"}
     page = (out / "a_summary.html").read_text()
     assert "Prefer the plain Gaussian" in page
     # the gravest reason is the headline, and is not told twice

@@ -1,7 +1,20 @@
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 from temdenoise.errors import DataError
-from temdenoise.images.datasets import Frame, frames, intensity_scale, noisy_frames
+from temdenoise.files import write_json
+from temdenoise.images.datasets import (
+    DataSet,
+    Frame,
+    frames,
+    intensity_scale,
+    noisy_frames,
+    read_dataset,
+)
+from temdenoise.storage import forget, one_by_one, write_images
 
 OPTIONS = {"noise": "gaussian", "seed": 3, "background_correlation": 0.25, "clip": False}
 
@@ -35,3 +48,46 @@ def test_frames_do_not_depend_on_each_other_but_on_the_split():
     other = next(noisy_frames(clean, [Frame(0, 1, 0.2)], split="val", **OPTIONS))
     assert (one == many[3]).all()
     assert (one != other).any()
+
+
+@pytest.fixture
+def stored(tmp_path, rng):
+    """A data set on disk."""
+    files = {name: str(tmp_path / name) for name in ("clean", "noisy", "manifest")}
+    listed = frames(40, [0.1])
+    for name in ("clean", "noisy"):
+        images = rng.random((40, 128, 256), dtype=np.float32)
+        write_images(files[name], images, sampling=(0.2, 0.2), quantity="any", unit="1")
+    write_json(files["manifest"], {"frames": [asdict(frame) for frame in listed]})
+    return read_dataset(**files)
+
+
+def test_a_stored_data_set_travels_as_the_names_of_its_files(stored):
+    sent = pickle.dumps(stored)
+    assert len(sent) < 2000
+    again = pickle.loads(sent)
+    assert (again.noisy == stored.noisy).all()
+    assert again.frames == stored.frames
+    # a part of it, or one that was never stored, as the images themselves
+    part = stored.of_crystal(1, 2)
+    assert (pickle.loads(pickle.dumps(part)).clean == part.clean).all()
+    kept = DataSet(np.ones((1, 2, 2)), np.ones((1, 2, 2)), [Frame(0, 0, 0.1)])
+    assert pickle.loads(pickle.dumps(kept)).frames == kept.frames
+
+
+def resident():
+    """Memory of this process [MB]."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_images_that_were_read_can_be_forgotten(stored):
+    megabytes = stored.clean.size * 4 / 1e6
+    before = resident()
+    total = float(stored.clean.sum())
+    assert resident() - before > 0.8 * megabytes
+    forget(stored.clean[3::2])
+    assert resident() - before < 0.2 * megabytes
+    assert sum(float(image.sum()) for image in one_by_one(stored.clean)) == pytest.approx(total)
+    assert resident() - before < 0.2 * megabytes
+    assert (next(one_by_one([total]))) == total

@@ -8,9 +8,10 @@ import pytest
 import torch
 from temdenoise.errors import ConfigurationError, DataError
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
+from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser, load
 from temdenoise.learning.networks import UNet
-from temdenoise.learning.training import Batches, train
+from temdenoise.learning.training import train
 
 # Lightning's own use of PyTorch, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")

@@ -38,11 +38,15 @@ def test_unknown_names():
         module_constant("errors", "RECIPE")
 
 
-@pytest.mark.parametrize("module", ["groundtruth.dft", "learning.training", "learning.networks"])
+LEARNING = ("training", "networks", "batches", "module", "augmentation")
+DEAR = ["groundtruth.dft", *(f"learning.{name}" for name in LEARNING), "images.noise"]
+
+
+@pytest.mark.parametrize("module", DEAR)
 def test_dear_modules_changed_only_with_their_recipe(module):
     """DFT and training are not repeated for every edit, but for those that change results."""
     known = json.loads(RECIPES.read_text())[module]
-    owner = "learning.training" if module.startswith("learning") else module
+    owner = "groundtruth.dft" if module.startswith("groundtruth") else "learning.training"
     found = {"recipe": module_constant(owner, "RECIPE"), "digest": module_digest(module)}
     assert found == known, (
         f"{module} has changed. If the change alters results, raise RECIPE in {owner}; "

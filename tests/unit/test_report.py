@@ -10,6 +10,7 @@ import made_up
 import numpy as np
 import pytest
 import vl_convert
+from matplotlib import colormaps
 from PIL import Image
 from temdenoise.files import read_benchmarks
 from temdenoise.images.noise import NOISES as ALL_NOISES
@@ -132,6 +133,32 @@ def test_large_figures_are_embedded_smaller(tmp_path):
         assert found.size == size
 
 
+def test_figures_full_of_noise_stay_small_and_true(tmp_path, rng):
+    grey = np.clip(0.5 + 0.2 * rng.standard_normal((100, 140)), 0, 1).repeat(3, 0).repeat(3, 1)
+    image = np.rint(255 * colormaps["magma"](grey)[..., :3]).astype(np.uint8)
+    # as matplotlib writes figures
+    Image.fromarray(image).convert("RGBA").resize((417, 297)).save(tmp_path / "noisy.png")
+    image = np.asarray(Image.open(tmp_path / "noisy.png").convert("RGB"))
+    text = pictures.embedded(tmp_path / "noisy.png")
+    assert text.startswith("data:image/webp;base64,")
+    assert len(text) < (tmp_path / "noisy.png").stat().st_size / 2
+    found = np.asarray(Image.open(io.BytesIO(base64.b64decode(text.split(",")[1]))), dtype=float)
+    assert np.corrcoef(found.ravel(), image.ravel())[0, 1] > 0.95
+
+
+def test_micrographs_are_shown_with_their_first_row_on_top(lattice):
+    marked = made_up.marked(lattice)
+    marked.data[1] = 0
+    marked.data[1, 10, 3] = 1  # the fourth row, the eleventh column
+    numbers = {"model": "m", "frames": [{"frame": 1, "verdict": {"headline": "x"}}]}
+    (card,) = pictures.micrograph_cards({"a": marked}, {"a": numbers})
+    picture = Image.open(io.BytesIO(base64.b64decode(card["after"].split(",")[1])))
+    values = np.asarray(picture.convert("L"))
+    assert values.shape == lattice.shape
+    assert np.argwhere(values == values.max()).tolist() == [[3, 10]]
+    assert (card["certain"], card["suspected"], card["nm"]) == (1, 1, pytest.approx(3.84))
+
+
 def test_enlarged_images_keep_the_levels_asked_for(lattice, monkeypatch):
     monkeypatch.setattr(pictures, "LEVELS", 2)
     found = pictures.enlarged(**made_up.images(lattice), keep=(0.2,))
@@ -231,7 +258,8 @@ def test_report_is_well_built(page, run):
     places = re.findall(r'<div class="chart" id="([^"]+)"', page)
     assert sorted(places) == sorted(data["charts"])
     for number in CAPTIONS:
-        assert f"figure-{number}" in outline.ids
+        assert f"figure-{'3_my_scan' if number == '3' else number}" in outline.ids
+    assert "1 pores are certain, 1 suspected inventions" in page
     # 1 - MS-SSIM of the specialist at C = 0.2 is 0.03 for the first noise
     assert "0.9700" in page
     assert "leaves 50 to\n50 % of the dissimilarity" in page

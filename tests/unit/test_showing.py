@@ -3,12 +3,15 @@
 from html.parser import HTMLParser
 
 import made_up
+import numpy as np
 import pytest
 from ase import Atoms
 from temdenoise.configuration import checked
+from temdenoise.files import read_table
 from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.showing import figures, supplement, validation
 from temdenoise.showing.comparison import NETWORKS, compared
+from temdenoise.showing.marked import figure_3, write_figure_3
 from temdenoise.showing.style import journal
 from temdenoise.storage import Images
 
@@ -80,6 +83,64 @@ def test_figure_s3_frames_the_largest_error(lattice):
     assert all(r["y_px"] <= 60 and r["y_px"] + r["side_px"] >= 80 for r in rows)
 
 
+def test_figure_3_draws_every_place_where_it_lies(lattice, tmp_path):
+    marked = made_up.marked(lattice)
+    with journal():
+        figure, rows = figure_3(marked=marked)
+        figure.canvas.draw()
+    places = marked.metadata["places"]
+    assert [r["mark"] for r in rows] == [place["mark"] for place in places]
+    assert rows[0]["x_nm"] == pytest.approx(30.5 * 0.02)
+    assert rows[0]["y_nm"] == pytest.approx(10.5 * 0.02)
+    assert rows[2]["area_nm2"] == pytest.approx(18432 * 0.02**2)
+    assert [r["confidence"] for r in rows] == [0.99, 0.6, "", ""]
+    top, enlarged = figure.axes[3], figure.axes[7]
+    # the first row of the image is on top
+    height = lattice.shape[1] * 0.02
+    rings = [line for line in top.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(rings[0].get_xydata(), [[150.5 * 0.02, height - 20.5 * 0.02]])
+    # enlarged around the largest error, which is in the top right corner
+    assert figure.axes[7].get_title() == ""
+    frame = top.get_xlim()[1], top.get_ylim()[1]
+    patch = figure.axes[0].patches[-1]
+    assert patch.get_x() + patch.get_width() == pytest.approx(frame[0])
+    assert patch.get_y() + patch.get_height() == pytest.approx(frame[1])
+    assert enlarged.get_xlim()[1] < frame[0]
+    labels = [text.get_text() for text in figure.legends[0].texts]
+    assert labels[:2] == ["pores, certain: 1", "pores, uncertain: 0"]
+    assert labels[2] == "pores, suspected inventions: 1"
+    assert "my scan.dm4: With care" in figure.get_suptitle()
+
+    files = {kind: tmp_path / f"figure_3.{kind}" for kind in ("pdf", "png", "csv")}
+    write_figure_3(marked, files)
+    assert files["pdf"].read_bytes().startswith(b"%PDF")
+    assert read_table(files["csv"])[1]["confidence"] == 0.6
+    first = files["pdf"].read_bytes()
+    write_figure_3(marked, files)
+    assert files["pdf"].read_bytes() == first
+
+
+def test_figure_3_of_an_image_without_any_feature(lattice):
+    marked = made_up.marked(lattice)
+    marked.metadata["places"].clear()
+    marked.data[3] = 0
+    with journal():
+        figure, rows = figure_3(marked=marked)
+        figure.canvas.draw()
+    assert rows == [
+        {
+            "file": "my scan.dm4",
+            "what": "pores",
+            "mark": "none found",
+            "x_nm": "",
+            "y_nm": "",
+            "confidence": "",
+            "evidence": "",
+            "area_nm2": "",
+        }
+    ]
+
+
 def test_the_best_rival_is_found_at_each_c():
     def row(method, c, value, trained_on=""):
         return {
@@ -136,6 +197,17 @@ def test_figure_s1_marks_the_joints(lattice):
         {"split": "val", "worst_joint_ratio": 0.25, "crossed_along": "y"},
     ]
     assert figure.axes[0].get_title() == "train: ratio 0.50"
+    # both arrows are within what is saved, above and below or left and right
+    for axes, markers in zip(figure.axes, ("^v", "><"), strict=False):
+        arrows = [line for line in axes.lines if line.get_marker() in markers]
+        assert [line.get_marker() for line in arrows] == list(markers)
+        box, whole = axes.get_tightbbox(), figure.get_tightbbox()
+        for line in arrows:
+            bounds = line.get_window_extent()
+            assert box.x0 <= bounds.x0
+            assert bounds.x1 <= box.x1
+            assert whole.y0 * figure.dpi <= bounds.y0
+            assert bounds.y1 <= whole.y1 * figure.dpi
 
 
 class Page(HTMLParser):

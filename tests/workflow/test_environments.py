@@ -35,7 +35,9 @@ FORBIDDEN = {
     "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     "showing.micrograph": "ase gpaw scipy torch",
     "showing.model_card": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+    "showing.marked": "ase gpaw scipy torch",
     "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
+    "micrographs.marks": "ase gpaw torch matplotlib",
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
     # other programs' packages are no part of any run

@@ -33,7 +33,7 @@ def expected(config, noises=tuple(NOISES)):
         "make_dataset": 3 * len(noises),
         "evaluate": len(noises),
         "calibrate_detector": 1,
-        "collect_tables": 2,
+        "collect_tables": 3,
         "draw_workflow": 1,
         "record_provenance": 1,
         "plot_figure": 7,
@@ -50,6 +50,15 @@ def test_graph_of_each_configuration(tmp_path, name):
     config = checked(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
     found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
     assert found == expected(config)
+
+
+def test_graph_of_several_crystals(tmp_path):
+    config = checked(yaml.safe_load((ROOT / "config/adf.yaml").read_text()))
+    found = jobs(tmp_path, "--configfile", "config/adf.yaml")
+    assert found["build_other_crystal"] == len(config["structures"]["others"])
+    assert found["form_image"] == sum(config["structures"]["count"].values())
+    assert found["collect_tables"] == 4
+    assert "run_dft" not in found
 
 
 @pytest.mark.parametrize("mode", ["adf", "hrtem"])

@@ -41,16 +41,17 @@ MODELS = models_of(config)
 # dark pores, since atoms closer than the point resolution merge into a bright net
 FEATURE_OF = {"density": "pores", "adf": "atoms", "hrtem": "pores"}
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
-# numbered as in the paper, whose Fig. 3 needs a micrograph; S1 shows the worst joints, S2
-# circles and borders of patches, S3 the failures
-FIGURES = ["1", "2", "4", "5", "S1", "S2", "S3"]
+MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
+# numbered as in the paper, whose Fig. 3 is drawn of every micrograph that is named; S1 shows
+# the worst joints, S2 circles and borders of patches, S3 the failures
+FIGURES = ["1", "2", *(f"3_{name}" for name in MICROGRAPHS), "4", "5", "S1", "S2", "S3"]
 
 
 wildcard_constraints:
     structure="(train|val|test)-[0-9]+",
     split="train|val|test",
     noise="[a-z0-9_]+",
-    figure="S?[0-9]+",
+    figure="S?[0-9]+|3_[^/]+",
     variant="|".join(VARIANTS),
     micrograph="[^/]+",
 
@@ -220,6 +221,8 @@ def figure_inputs(wildcards):
     """Files a figure shows."""
     if wildcards.figure == "5":
         return {"graph": "results/figures/workflow.json"}
+    if wildcards.figure.startswith("3_"):
+        return {"marked": f"results/micrographs/{wildcards.figure[2:]}_marked.tif"}
     if wildcards.figure == "S1":
         return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
     if wildcards.figure == "S3":
@@ -238,7 +241,9 @@ def figure_inputs(wildcards):
     return images | {"quality": "results/evaluation/quality.csv"}
 
 
-MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
+def figure_caption(wildcards):
+    """What is said under a figure."""
+    return CAPTIONS[wildcards.figure.split("_")[0]]
 
 
 def micrographs():

@@ -1,6 +1,7 @@
 # Needs: the files of `micrographs.images`, and a model of the run or one that is named
 # Makes: results/micrographs/{micrograph}_denoised.tif, _sigma.tif   (calibrated, see docs/micrographs.md)
 #        results/micrographs/{micrograph}_summary.html, .png, .json  (how far to believe it)
+#        results/micrographs/{micrograph}_marked.tif                (what figure 3 shows)
 # None by default. Also the target `micrographs`. The command `temdenoise` does the same without a run.
 
 
@@ -11,7 +12,13 @@ rule denoise_micrograph:
     output:
         denoised="results/micrographs/{micrograph}_denoised.tif",
         sigma="results/micrographs/{micrograph}_sigma.tif",
-        page="results/micrographs/{micrograph}_summary.html",
+        marked="results/micrographs/{micrograph}_marked.tif",
+        page=report(
+            "results/micrographs/{micrograph}_summary.html",
+            category="Micrographs",
+            labels={"micrograph": "{micrograph}"},
+            caption="../report/micrograph.rst",
+        ),
         picture="results/micrographs/{micrograph}_summary.png",
         numbers="results/micrographs/{micrograph}_summary.json",
     log:

@@ -78,12 +78,17 @@ rule plot_figure:
     conda:
         "../../envs/report.yaml"
     params:
-        caption=lambda wildcards: CAPTIONS[wildcards.figure],
+        caption=figure_caption,
         noises=NOISES,
         c_noise=config["report"]["c_noise"],
         patch=config["training"]["patch"],
         fade_width=config["structures"]["fade_width"],
-        code=code_digest("showing.figures", "showing.supplement", "showing.examples"),
+        code=code_digest(
+            "showing.figures",
+            "showing.supplement",
+            "showing.examples",
+            "showing.marked",
+        ),
     message:
         "Plotting figure {wildcards.figure}"
     script:
@@ -97,6 +102,8 @@ rule report_ms_ssim:
         fidelity="results/evaluation/fidelity.csv",
         worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
+        micrographs=[f"results/micrographs/{m}_marked.tif" for m in MICROGRAPHS],
+        verdicts=[f"results/micrographs/{m}_summary.json" for m in MICROGRAPHS],
         summaries=dft_summaries(),
         atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
         maps=[f"results/maps/{s}.tif" for s in all_structures()],

@@ -1,5 +1,7 @@
 """Build one disordered supercell (rule build_structure)."""
 
+import json
+
 from ase.io import read, write
 from temdenoise.files import atomic
 from temdenoise.groundtruth.structures import build_structure
@@ -17,4 +19,7 @@ with job(snakemake) as say:
     atoms.info["seed"] = seed
     with atomic(snakemake.output.atoms) as path:
         write(path, atoms, format="extxyz")
-    say(f"{atoms.get_chemical_formula()}, {atoms.info['family']}: {atoms.info['defects']}")
+    sites = json.loads(atoms.info["defects"])
+    told = "; ".join("{kind} ({element}) at {x:.2f}, {y:.2f} Å".format_map(site) for site in sites)
+    family = f"{atoms.get_chemical_formula()}, family {atoms.info['family']}"
+    say(f"{family}: {told or 'no defect'}".replace("_", " "))

@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 from temdenoise.files import read_json, read_table, write_json
 from temdenoise.groundtruth.mosaics import sites_in_images
-from temdenoise.images.datasets import read_dataset
+from temdenoise.images.datasets import evenly, read_dataset
 from temdenoise.jobs import job
 from temdenoise.judging.detector import calibrate
+
+MOST = 256  # images of each crystal that are looked at, or fewer; bounds the memory
 
 with job(snakemake) as say:
     given = snakemake.input
@@ -16,10 +18,11 @@ with job(snakemake) as say:
     joints = read_json(given.joints)
     sites = sites_in_images(joints, defects, size=data.clean.shape[1], sampling=data.sampling[0])
     n_crystals = snakemake.params.n_crystals
+    chosen = [evenly(range(n, len(data.clean), n_crystals), MOST) for n in range(n_crystals)]
     detector, *others = [
         calibrate(
-            data.clean[n::n_crystals],
-            sites[n::n_crystals],
+            [data.clean[i] for i in chosen[n]],
+            [sites[i] for i in chosen[n]],
             sampling=data.sampling[0],
             feature=snakemake.params.feature,
         )

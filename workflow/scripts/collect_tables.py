@@ -7,4 +7,4 @@ with job(snakemake) as say:
     rows = [row for path in snakemake.input.tables for row in read_table(path)]
     columns = columns_of(snakemake.input.tables[0])
     write_table(snakemake.output.table, rows, columns=columns)
-    say(f"{len(rows)} rows")
+    say(f"{snakemake.output.table}, {len(rows)} rows")

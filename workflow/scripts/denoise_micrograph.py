@@ -22,6 +22,7 @@ with job(snakemake) as say:
         say=say,
         warn=say,
         bar=say.terminal,
+        marked=True,
     )
     if not complete:
         say("WARNING: frames were left empty, see above")

@@ -96,7 +96,14 @@ with job(snakemake) as say:
     )
     write_table(snakemake.output.quality, quality)
     write_table(snakemake.output.fidelity, fidelity)
-    best = [
-        row["ms_ssim"] for row in quality if row["trained_on"] == noise and row["method"] == "cnn"
-    ]
-    say(f"MS-SSIM of the specialist {max(best):.4f} (least noise) to {min(best):.4f} (most)")
+    own = {
+        row["c_noise"]: row["ms_ssim"]
+        for row in quality
+        if row["trained_on"] == noise and row["method"] == "cnn"
+    }
+    least, most = min(own), max(own)
+    best = max((row for row in quality if row["c_noise"] == most), key=lambda row: row["ms_ssim"])
+    say(
+        f"MS-SSIM of the specialist {own[least]:.4f} at C = {least:g}, {own[most]:.4f} at "
+        f"C = {most:g}; best there: {best['method'].replace('_', ' ')}, {best['ms_ssim']:.4f}"
+    )

@@ -1,16 +1,33 @@
 """Join and shift the maps of one split (rule join_maps)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from temdenoise.files import write_json
 from temdenoise.groundtruth.mosaics import joined_and_shifted
 from temdenoise.jobs import job
 from temdenoise.seeding import generator
 from temdenoise.storage import read_images, write_images
 
+
+class Maps(Sequence):
+    """Maps that are opened when they are used: many would be too many open files."""
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, number):
+        return np.array(read_images(self.paths[number]).data)
+
+
 with job(snakemake) as say:
     params, split = snakemake.params, snakemake.wildcards.split
-    maps = [read_images(path) for path in snakemake.input.maps]
+    paths = snakemake.input.maps
+    firsts = [read_images(path) for path in paths[: params.n_crystals]]
     records, joined, worst = [], None, None
 
     def tile(image):
@@ -22,10 +39,10 @@ with job(snakemake) as say:
         global joined, worst
         for index in range(params.n_images):
             # maps of different crystals cannot be joined: images take turns among them
-            own = range(index % params.n_crystals, len(maps), params.n_crystals)
-            first = maps[own[0]]
+            crystal = index % params.n_crystals
+            own, first = range(crystal, len(paths), params.n_crystals), firsts[crystal]
             shifted, unshifted, record, joint = joined_and_shifted(
-                [maps[number].data for number in own],
+                Maps(paths[crystal :: params.n_crystals]),
                 generator(params.seed, "mosaic", split, index),
                 map_sampling=first.sampling,
                 size=params.size,
@@ -42,8 +59,8 @@ with job(snakemake) as say:
 
     about = {
         "sampling": (params.sampling, params.sampling),
-        "quantity": maps[0].quantity,
-        "unit": maps[0].unit,
+        "quantity": firsts[0].quantity,
+        "unit": firsts[0].unit,
     }
     shape = (params.n_images, params.size, params.size)
     write_images(snakemake.output.images, images(), shape=shape, **about)
@@ -59,8 +76,8 @@ with job(snakemake) as say:
     write_json(
         snakemake.output.joints,
         {
-            "structures": [Path(path).stem for path in snakemake.input.maps],
-            "tile_angstrom": tile(maps[0]),
+            "structures": [Path(path).stem for path in paths],
+            "tile_angstrom": tile(firsts[0]),
             "worst_joint_ratio": ratio,
             "images": records,
         },

@@ -6,7 +6,7 @@ from temdenoise.files import read_json, write_json
 from temdenoise.images.datasets import frames, intensity_scale, noisy_frames
 from temdenoise.jobs import job
 from temdenoise.seals import digest
-from temdenoise.storage import read_images, write_images
+from temdenoise.storage import one_by_one, read_images, write_images
 
 with job(snakemake) as say:
     params, output = snakemake.params, snakemake.output
@@ -25,7 +25,10 @@ with job(snakemake) as say:
     about = {"sampling": images.sampling, "unit": "1", "scale": asdict(scale)}
     write_images(
         output.clean,
-        (scales[i % n_crystals].normalise(image) for i, image in enumerate(images.data)),
+        (
+            scales[i % n_crystals].normalise(image)
+            for i, image in enumerate(one_by_one(images.data))
+        ),
         shape=shape,
         quantity=f"normalised {images.quantity}",
         **about,

@@ -5,7 +5,7 @@ from pathlib import Path
 from ase.io import read
 from temdenoise.files import atomic, read_json, read_table, write_table
 from temdenoise.jobs import job
-from temdenoise.showing import figures, supplement
+from temdenoise.showing import figures, marked, supplement
 from temdenoise.showing.examples import examples
 from temdenoise.showing.style import journal
 from temdenoise.storage import read_images
@@ -27,6 +27,8 @@ with job(snakemake) as say, journal():
             noisy={noise: (images[c], c) for noise, images in shown["noisy"].items()},
             fade_width=params.fade_width,
         )
+    elif number.startswith("3_"):
+        figure, rows = marked.figure_3(marked=read_images(given.marked))
     elif number == "5":
         figure, rows = figures.figure_5(graph=read_json(given.graph))
     elif number == "S1":

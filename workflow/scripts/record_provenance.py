@@ -20,4 +20,4 @@ with job(snakemake) as say:
         **record(snakemake.input, root=str(Path(snakemake.output.record).parent)),
     }
     write_json(snakemake.output.record, found)
-    say(f"{len(found['files'])} digests, {len(found['rules'])} rules")
+    say(f"digests of {len(found['files'])} results, packages of {len(found['rules'])} rules")

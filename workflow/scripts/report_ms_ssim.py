@@ -19,6 +19,10 @@ with job(snakemake) as say:
         """Choose the structures that are drawn."""
         return map(Path, pictures.spread(paths, pictures.STRUCTURES))
 
+    def named(path):
+        """Give the micrograph a file is about."""
+        return Path(path).name.rpartition("_")[0]
+
     page = report(
         Run(
             quality=read_table(given.quality),
@@ -43,6 +47,10 @@ with job(snakemake) as say:
             benchmarks=read_benchmarks(snakemake.params.benchmarks),
             config=config,
             provenance=read_json(given.provenance) if "provenance" in dict(given.items()) else None,
+            micrographs=pictures.micrograph_cards(
+                {named(path): read_images(path) for path in given.micrographs},
+                {named(path): read_json(path) for path in given.verdicts},
+            ),
         )
     )
     with atomic(snakemake.output.page) as path:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from temdenoise.files import write_table
-from temdenoise.images.datasets import read_dataset
+from temdenoise.images.datasets import evenly, read_dataset
 from temdenoise.jobs import job
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.training import train
 from temdenoise.micrographs.fitting import described
+
+CALIBRATED = 256  # validation frames that sigma is calibrated on, or fewer; bounds the memory
 
 with job(snakemake) as say:
     given, params = snakemake.input, snakemake.params
@@ -72,20 +74,23 @@ with job(snakemake) as say:
     if params.model["stitched"]:
         about["patch"] = params.model["options"]["patch"]
     denoiser = Denoiser(network, about)
-    inside = [
-        (np.asarray(data.noisy[frame.index]), np.asarray(data.clean[frame.image]))
-        for data in validation.values()
-        for frame in data.frames
-        if low <= frame.c_noise <= high
-    ]
+    inside = evenly(
+        [
+            (np.asarray(data.noisy[frame.index]), np.asarray(data.clean[frame.image]))
+            for data in validation.values()
+            for frame in data.frames
+            if low <= frame.c_noise <= high
+        ],
+        CALIBRATED,
+    )
     about["sigma_factor"] = denoiser.sigma_factor(inside)
     denoiser.save(snakemake.output.model)
     for work in folder.glob("work-*"):
         shutil.rmtree(work)
     left = history[-1]["val_l1"]
     say(
-        f"mean absolute error {left:.4f} on the validation split, "
-        f"sigma x {about['sigma_factor']:.2f}"
+        f"mean absolute error {left:.4f} on the validation split after {history[-1]['step']} "
+        f"steps, sigma scaled by {about['sigma_factor']:.2f}"
     )
     noise = np.mean([np.mean(np.abs(noisy - clean)) for noisy, clean in inside])
     if left > 0.9 * noise:

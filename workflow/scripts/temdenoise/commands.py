@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     denoise.add_argument(
         "--spacing", type=_positive, metavar="Å", help="the same by its first ring's spacing in Å"
     )
+    denoise.add_argument(
+        "--figure",
+        action="store_true",
+        help="also draw it with what the predicted error doubts: IMAGE_figure_3.pdf, .png, .csv",
+    )
     denoise.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     denoise.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
 
@@ -156,6 +161,7 @@ def _denoise(options: argparse.Namespace) -> int:
         torch.set_num_threads(max(1, options.threads))
     denoising = import_module("temdenoise.micrographs.denoise_file")
     showing = import_module("temdenoise.showing.micrograph")
+    draw = import_module("temdenoise.showing.marked").write_figure_3 if options.figure else None
     failed = 0
     inputs = {path.resolve() for path in options.images}
     written: dict[Path, Path] = {}
@@ -176,6 +182,7 @@ def _denoise(options: argparse.Namespace) -> int:
                     say=(lambda _: None) if options.quiet else _say,
                     warn=_say,
                     bar=sys.stderr if sys.stderr.isatty() and not options.quiet else None,
+                    draw=draw,
                 )
             failed += not complete
         except (DataError, OSError, ValueError, MemoryError) as error:

@@ -22,7 +22,7 @@ _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
 OWN = (
     *("width", "levels", "batch", "patch", "c_spacing"),
-    *("standardised", "rotation", "sampling", "edges"),
+    *("standardised", "rotation", "sampling", "edges", "stretch", "blur", "quadratic_below"),
 )
 """Options the universal network may have of its own."""
 
@@ -134,6 +134,8 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     noises, trained = config["datasets"]["noises"], config["datasets"]["c_noise_train"]
     common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
+    if common["precision"] == "float32":
+        del common["precision"]  # as below: a model without it stays what it was
     specialist = common | {"mixtures": 0.0, "turned": True}
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
@@ -369,7 +371,8 @@ def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
         yield f"`training.universal.sampling` = {[low, high]}: expected the smaller pixel first"
     turned = math.sqrt(2) if universal["rotation"] else 1.0
     patch = universal["patch"] or config["training"]["patch"]
-    needed = math.ceil(patch * turned * high / mosaics["sampling"]) + 2
+    stretched = math.exp(universal["stretch"] / 2)
+    needed = math.ceil(patch * turned * stretched * high / mosaics["sampling"]) + 2
     if (universal["rotation"] or universal["sampling"]) and needed > mosaics["size"]:
         yield (
             f"`mosaics.size` = {mosaics['size']}: expected at least {needed}, which a patch of "

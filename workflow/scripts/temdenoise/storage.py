@@ -1,7 +1,8 @@
 """TIFF images that carry their sampling and unit."""
 
+import mmap
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,30 @@ def read_images(path: str | os.PathLike) -> Images:
         quantity=metadata.pop("quantity"),
         metadata=metadata,
     )
+
+
+def forget(array: np.ndarray) -> None:
+    """Let go of what was read of a memory map; it is read again where it is needed.
+
+    The system would free these pages only when memory gets short, and counts them as
+    the process's until then, as does a scheduler that kills for memory. Of an array that is
+    no memory map nothing is changed.
+    """
+    base = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def one_by_one(stack: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the images of a stack, shape (n, x, y); of a memory map one at a time is in memory.
+
+    Examples
+    --------
+    >>> [float(image.max()) for image in one_by_one(np.arange(8).reshape(2, 2, 2))]
+    [3.0, 7.0]
+    """
+    for image in stack:
+        yield image
+        forget(stack)

@@ -10,7 +10,7 @@ from temdenoise.errors import DataError
 from temdenoise.files import read_json
 from temdenoise.images.noise import corrupt
 from temdenoise.seeding import generator
-from temdenoise.storage import read_images
+from temdenoise.storage import forget, read_images
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,9 @@ class DataSet:
         Pixel size along x and y [Å].
     manifest
         What the data set's manifest says.
+    files
+        The files it was opened from, if it is all of them: it travels to another process as
+        their names.
     """
 
     clean: np.ndarray
@@ -110,6 +113,12 @@ class DataSet:
     frames: Sequence[Frame]
     sampling: tuple[float, float] = (1.0, 1.0)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] | None = None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.files is None:
+            return super().__reduce_ex__(protocol)
+        return _opened, (dict(self.files),)
 
     def at(self, c_noise: float) -> list[Frame]:
         """List the frames with one C."""
@@ -124,6 +133,7 @@ class DataSet:
             clean=self.clean[number::n_crystals],
             frames=[replace(frame, image=frame.image // n_crystals) for frame in kept],
             manifest={**self.manifest, **({"scale": scales[number]} if scales else {})},
+            files=None,
         )
 
     @property
@@ -141,7 +151,24 @@ def read_dataset(*, clean: str, noisy: str, manifest: str) -> DataSet:
         frames=[Frame(**frame) for frame in about["frames"]],
         sampling=images.sampling,
         manifest=about,
+        files={"clean": clean, "noisy": noisy, "manifest": manifest},
     )
+
+
+def _opened(files: dict[str, str]) -> DataSet:
+    return read_dataset(**files)
+
+
+def evenly(items: Sequence, most: int) -> list:
+    """Take all, or as many, evenly spread from first to last.
+
+    Examples
+    --------
+    >>> evenly("abc", 5), evenly(range(100), 3)
+    (['a', 'b', 'c'], [0, 50, 99])
+    """
+    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[place] for place in places]
 
 
 def frames(n_images: int, c_noise: Sequence[float]) -> list[Frame]:
@@ -191,3 +218,4 @@ def noisy_frames(
             background_correlation=background_correlation,
             pedestal=pedestals[frame.image % len(pedestals)],
         )
+        forget(clean)

@@ -124,6 +124,31 @@ class Detector:
         margin = features.answers - self.feature_threshold
         return ndtr(margin / np.maximum(error, np.finfo(float).tiny))
 
+    def evidence(
+        self, features: "Features", recorded: np.ndarray, removed: np.ndarray
+    ) -> np.ndarray:
+        """How far features stand out of the noise in the image before it was denoised.
+
+        The answer of the blob filter to that image at each feature, over the standard deviation
+        of its answer to what was taken away, be that white or not.
+
+        Parameters
+        ----------
+        features
+            Of the denoised image.
+        recorded, removed
+            The image as recorded, and what the denoiser took away of it, shape (x, y).
+
+        Returns
+        -------
+        numpy.ndarray
+            In standard deviations, shape (n,); infinite where nothing was taken away.
+        """
+        answer = _blobs(FEATURES[self.feature] * checked_image(recorded), self.spacing)
+        noise = float(_blobs(checked_image(removed), self.spacing).std())
+        found = map_coordinates(answer, features.centres.T, order=1, mode="nearest")
+        return found / noise if noise > 0 else np.full(len(found), np.inf)
+
 
 @dataclass(frozen=True)
 class Features:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from temdenoise.images.datasets import DataSet
+from temdenoise.images.datasets import DataSet, evenly
 from temdenoise.images.noise import corrupt
 from temdenoise.judging import fidelity
 from temdenoise.judging.baselines import BASELINES, tune
@@ -14,8 +14,12 @@ from temdenoise.judging.detector import Detector, Features
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.learning.inference import Denoiser
 from temdenoise.seeding import generator
+from temdenoise.storage import forget
 
 Denoise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+
+TUNED = 64
+"""Frames of each C that classical methods are tuned on, or fewer; bounds memory and time."""
 
 
 def region(c_noise: float, trained: Sequence[float]) -> str:
@@ -66,7 +70,11 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
     return {
         c_noise: {
             name: tune(
-                baseline, [(data.noisy[f.index], data.clean[f.image]) for f in data.at(c_noise)]
+                baseline,
+                [
+                    (data.noisy[frame.index], data.clean[frame.image])
+                    for frame in evenly(data.at(c_noise), TUNED)
+                ],
             )
             for name, baseline in BASELINES.items()
             if baseline.available
@@ -180,20 +188,22 @@ def judge(
                 "c_noise": c_noise,
                 "region": region(c_noise, c_noise_train),
             }
-            pairs, tally = [], Tally(detector, patch)
+            scores, psnrs, tally = [], [], Tally(detector, patch)
             judged = method.trained_on in ("", "all", noise)
             for frame in data.at(c_noise):
                 noisy, truth = np.asarray(data.noisy[frame.index]), known[frame.image]
                 denoised, sigma = method.denoise(noisy)
-                pairs.append({"denoised": denoised, "clean": truth.clean})
+                scores.append(ms_ssim(denoised=denoised, clean=truth.clean))
+                psnrs.append(psnr(denoised=denoised, clean=truth.clean))
                 if judged:
                     tally.add(noisy, denoised, sigma, truth, method.model)
+                forget(data.noisy)
+                forget(data.clean)
             if judged:
                 for noisy in empty:
                     tally.add_empty(method.denoise(noisy)[0])
                 tables[1].append(about | tally.row())
                 tables[3].extend(about | row for row in tally.rows_by_kind())
-            scores = [ms_ssim(**pair) for pair in pairs]
             if judged and method.model is not None:
                 tables[2].extend(
                     {
@@ -207,8 +217,8 @@ def judge(
                 )
             quality = {
                 "ms_ssim": float(np.mean(scores)),
-                "psnr_db": float(np.mean([psnr(**pair) for pair in pairs])),
-                "n_images": len(pairs),
+                "psnr_db": float(np.mean(psnrs)),
+                "n_images": len(scores),
             }
             tables[0].append(about | quality)
     return tables

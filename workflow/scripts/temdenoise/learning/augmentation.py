@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.special import expit
 
 from temdenoise.images.noise import smooth_background
@@ -17,8 +17,10 @@ def draw_patch(
     sampling: float,
     rotation: bool,
     samplings: Sequence[float] | None,
+    stretch: float = 0.0,
+    blur: float = 0.0,
 ) -> tuple[np.ndarray, float]:
-    """Cut a patch out of an image, turned and resampled (cubic spline).
+    """Cut a patch out of an image, turned, stretched, resampled (cubic spline) and blurred.
 
     Parameters
     ----------
@@ -34,6 +36,12 @@ def draw_patch(
         Whether the patch is turned by an angle drawn from all.
     samplings
         Range its pixel size is drawn from, as often from every octave [Å]; None: the image's.
+    stretch
+        Largest logarithm of the ratio of its pixel sizes along its two axes, as a scan that is
+        distorted has them; it makes other lattices of those there are, too.
+    blur
+        Largest standard deviation of a Gaussian probe beyond the image's own [Å]. The
+        patch keeps its contrast.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def draw_patch(
     if samplings is not None:
         step = float(np.exp(rng.uniform(*np.log(samplings)))) / sampling
     offsets = (np.arange(patch) - (patch - 1) / 2) * step
-    u, v = np.meshgrid(offsets, offsets, indexing="ij")
+    wider = np.exp(rng.uniform(-stretch, stretch) / 2) if stretch else 1.0
+    u, v = np.meshgrid(offsets * wider, offsets / wider, indexing="ij")
     x, y = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
     reach = max(float(x.max()), float(y.max()))
     room = [side - 1 - 2 * reach for side in image.shape]
@@ -68,7 +77,17 @@ def draw_patch(
     part = image[tuple(slice(n, int(c + reach) + 10) for n, c in zip(low, centre, strict=True))]
     where = [x + centre[0] - low[0], y + centre[1] - low[1]]
     cut = map_coordinates(np.asarray(part, dtype=np.float64), where, order=3, mode="mirror")
+    if blur:
+        cut = _blurred(cut, rng.uniform(0, blur) / (step * sampling))
     return cut.astype(image.dtype), step
+
+
+def _blurred(patch: np.ndarray, width: float) -> np.ndarray:
+    """Convolve with a Gaussian [pixels], and bring the contrast back to what it was."""
+    blurred = gaussian_filter(patch, width, mode="mirror")
+    mean, left = patch.mean(), blurred.std()
+    # what is hardly there any more would be rounding errors, blown up
+    return mean + (blurred - mean) * min(patch.std() / max(left, 1e-12), 10.0)
 
 
 def partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:

@@ -12,14 +12,20 @@ from temdenoise.files import atomic, write_json
 from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs import models
 from temdenoise.micrographs.calibration import first_ring
+from temdenoise.micrographs.marks import LAYERS, NAMES
 from temdenoise.micrographs.noise_estimate import without_impulses
-from temdenoise.micrographs.pipeline import Result, denoise_micrograph, judged_kind
+from temdenoise.micrographs.pipeline import Frame, Result, denoise_micrograph, judged_kind
 from temdenoise.micrographs.readers import Micrograph, read
 from temdenoise.micrographs.spectrum import lattice_peaks, middle, spectrum
 from temdenoise.micrographs.writers import own_format, write_own, write_tiff
+from temdenoise.storage import read_images, write_images
 
 Say = Callable[[str], None]
 Summarise = Callable[..., tuple[bytes, str]]
+Draw = Callable[..., None]
+
+FIGURE = ("pdf", "png", "csv")
+"""Files of a drawn figure."""
 
 
 def denoise_file(
@@ -36,6 +42,8 @@ def denoise_file(
     say: Say,
     warn: Say,
     bar: TextIO | None = None,
+    marked: bool = False,
+    draw: Draw | None = None,
 ) -> bool:
     """Denoise every image of a file and write the results.
 
@@ -67,6 +75,11 @@ def denoise_file(
         For what the user may want to know, and must know.
     bar
         Where to draw a progress bar for stacks; none if not given.
+    marked
+        Whether to store also what figure 3 shows: ``NAME_marked.tif``.
+    draw
+        Draws figure 3 of what is stored there into the files given by ``pdf``, ``png`` and
+        ``csv``; not drawn if not given.
 
     Returns
     -------
@@ -84,7 +97,9 @@ def denoise_file(
     micrographs = read(path)
     complete = True
     for micrograph in micrographs:
-        names = _names(micrograph, folder, protected, written)
+        names = _names(
+            micrograph, folder, protected, written, marked=marked or bool(draw), drawn=bool(draw)
+        )
         _writable(folder)
         for note in micrograph.notes:
             warn(f"{path}: {note}")
@@ -103,6 +118,8 @@ def denoise_file(
         about = _about(micrograph, result, denoiser, name, pixel)
         picture, page = summarise(result.frame, about)
         _write(micrograph, result, names, pixel, about, picture, page)
+        if draw:
+            draw(read_images(names["marked"]), {kind: names[kind] for kind in FIGURE})
         written.update({target.resolve(): path for target in names.values()})
         for line in lines(result):
             say(f"  {line}")
@@ -142,7 +159,13 @@ def lines(result: Result) -> list[str]:
 
 
 def _names(
-    micrograph: Micrograph, folder: Path, protected: set[Path], written: Mapping[Path, Path]
+    micrograph: Micrograph,
+    folder: Path,
+    protected: set[Path],
+    written: Mapping[Path, Path],
+    *,
+    marked: bool,
+    drawn: bool,
 ) -> dict[str, Path]:
     """Name the files to write, and refuse to overwrite an input or another one's results."""
     name = micrograph.name
@@ -154,6 +177,10 @@ def _names(
         "picture": "_summary.png",
         "numbers": "_summary.json",
     }
+    if marked:
+        endings["marked"] = "_marked.tif"
+    if drawn:
+        endings |= {kind: f"_figure_3.{kind}" for kind in FIGURE}
     own = own_format(micrograph)
     if own:
         endings["own"] = f"_denoised{own}"
@@ -327,4 +354,26 @@ def _write(
         temporary.write_bytes(picture)
     with atomic(names["page"]) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    if "marked" in names:
+        _write_marked(names["marked"], result.frame, about)
     write_json(names["numbers"], dict(about))
+
+
+def _write_marked(path: Path, frame: Frame, about: Mapping[str, Any]) -> None:
+    """Store what figure 3 shows: pictures and marks of the middle of the frame shown."""
+    shown, marks = frame.shown, frame.marks()
+    layers = [shown["before"], shown["after"], shown["sigma"], marks.areas]
+    rows, columns = frame.prepared.sampling
+    write_images(
+        path,
+        np.stack([np.asarray(layer, np.float32).T for layer in layers]),
+        sampling=(columns, rows),
+        quantity=", ".join(LAYERS),
+        unit="as recorded",
+        file=about["file"],
+        frame=frame.number,
+        feature=frame.features["feature"],
+        headline=frame.verdict.headline,
+        areas={str(value): name for value, name in NAMES.items()},
+        places=marks.places,
+    )

@@ -16,6 +16,7 @@ from temdenoise.micrographs.spectrum import (
     lattice_variance,
     spectrum,
 )
+from temdenoise.storage import one_by_one
 
 BACKGROUND = 8.0
 """Standard deviation of the Gaussian that takes the slow background [Å]."""
@@ -93,7 +94,7 @@ def described(
     Parameters
     ----------
     clean
-        Clean, normalised training images by crystal, shape (x, y).
+        Clean, normalised training images by crystal, shape (x, y); in memory one at a time.
     mode
         What they show: ``density``, ``adf`` or ``hrtem``.
     sampling
@@ -106,18 +107,22 @@ def described(
     dict
         Keys of a model's description that `trained_range` reads.
     """
-    by_crystal = {name: [np.asarray(image) for image in images] for name, images in clean.items()}
-    spacings = {}
-    for name, images in by_crystal.items():
-        rings = [first_ring(lattice_peaks(spectrum(a, sampling))) for a in _floored(images[:4])]
+    means, variances, spacings = [], [], {}
+    for name, images in clean.items():
+        first = []
+        for image in one_by_one(images):
+            means.append(image.mean())
+            variances.append(image.var())
+            if len(first) < 4:
+                first.append(np.array(image))
+        rings = [first_ring(lattice_peaks(spectrum(a, sampling))) for a in _floored(first)]
         found = [ring.spacing for ring in rings if ring is not None]
         if found:
             spacings[name] = float(np.median(found))
-    images = [image for own in by_crystal.values() for image in own]
     return {
         "image_kind": mode,
-        "clean_mean": float(np.mean([image.mean() for image in images])),
-        "clean_std": float(np.sqrt(np.mean([image.var() for image in images]))),
+        "clean_mean": float(np.mean(means)),
+        "clean_std": float(np.sqrt(np.mean(variances))),
         "spacings_angstrom": spacings,
         **({"sampling_range_angstrom": list(samplings)} if samplings else {}),
     }

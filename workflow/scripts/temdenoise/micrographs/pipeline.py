@@ -13,6 +13,7 @@ from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs.calibration import Calibration, Ring, check, first_ring
 from temdenoise.micrographs.denoising import Prepared, apply, prepare
 from temdenoise.micrographs.fitting import Range, background, fit, trained_range
+from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
 from temdenoise.micrographs.noise_estimate import without_impulses
 from temdenoise.micrographs.spectrum import lattice_peaks, middle, spectrum
 from temdenoise.micrographs.trust import (
@@ -51,7 +52,7 @@ class Frame:
         Largest difference at the corner of tiles over the noise; NaN for one tile.
     features
         ``feature`` (atoms or pores), ``centres`` (n, 2) [pixels of the part shown],
-        ``confidence`` (n,); empty where the result is flat.
+        ``confidence`` and ``evidence`` (n,); empty where the result is flat.
     shown
         Pictures of the middle of the frame, and spectra, for the summary page.
     """
@@ -68,6 +69,17 @@ class Frame:
     seam: float
     features: Mapping[str, Any]
     shown: Mapping[str, Any]
+
+    def marks(self) -> Marks:
+        """Mark the part shown by its predicted error."""
+        width = WIDTH * (self.ring.spacing if self.ring else SPACING)
+        return mark(
+            *(self.shown[key] for key in ("after", "sigma", "slow")),
+            self.features,
+            width=tuple(width / step for step in self.prepared.sampling),
+            certain=CERTAIN,
+            invented=self.invented.suspected,
+        )
 
     def numbers(self) -> dict[str, Any]:
         """Give what was measured as plain values, NaN as None."""
@@ -286,12 +298,15 @@ def _one(
         verdict=verdict,
         seam=applied.seam / max(prepared.noise.sigma, 1e-300),
         features=_features(
-            middle(denoised - applied.slow), middle(sigma), kind, flat=invented.flat
+            *map(middle, (denoised - applied.slow, sigma, prepared.image, applied.slow)),
+            kind,
+            flat=invented.flat,
         ),
         shown={
             "before": middle(prepared.image).copy(),
             "after": middle(denoised).copy(),
             "sigma": middle(sigma).copy(),
+            "slow": middle(applied.slow).copy(),
             "spectra": {
                 "before": prepared.spectrum,
                 "after": spectrum(denoised, sampling),
@@ -327,10 +342,19 @@ def _score(prepared: Prepared, denoiser: Denoiser, trained: Range) -> Score | No
     return replace(score, chosen=chosen)
 
 
-def _features(structure: np.ndarray, sigma: np.ndarray, kind: str, *, flat: bool) -> dict[str, Any]:
-    """Find atoms or pores, and how certain each of them is."""
+def _features(
+    structure: np.ndarray,
+    sigma: np.ndarray,
+    recorded: np.ndarray,
+    slow: np.ndarray,
+    kind: str,
+    *,
+    flat: bool,
+) -> dict[str, Any]:
+    """Find atoms or pores, how certain each of them is, and how far it shows as recorded."""
     feature = {"adf": "atoms", "density": "pores"}[kind]
-    nothing = {"feature": feature, "centres": np.empty((0, 2)), "confidence": np.empty(0)}
+    nothing = {"centres": np.empty((0, 2)), "confidence": np.empty(0), "evidence": np.empty(0)}
+    nothing = {"feature": feature} | nothing
     if flat:
         return nothing
     try:
@@ -341,4 +365,5 @@ def _features(structure: np.ndarray, sigma: np.ndarray, kind: str, *, flat: bool
     return nothing | {
         "centres": found.centres,
         "confidence": detector.confidence(found, sigma),
+        "evidence": detector.evidence(found, recorded - slow, recorded - slow - structure),
     }

@@ -1,6 +1,7 @@
 """The report of a run: one HTML file that tells it as a story and needs no other file."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ CONTENTS = {
     "fidelity": "Fidelity",
     "worst": "The worst cases",
     "uncertainty": "Predicted errors",
+    "micrographs": "Micrographs",
     "figures": "Figures",
     "costs": "What it cost",
     "provenance": "Provenance",
@@ -88,6 +90,8 @@ class Run:
         The configuration of the run.
     provenance
         Versions, machine and digests; None if they were not recorded.
+    micrographs
+        Denoised micrographs, see `pictures.micrograph_cards`; none by default.
     """
 
     quality: Rows
@@ -103,6 +107,7 @@ class Run:
     benchmarks: Mapping[str, Rows]
     config: Mapping[str, Any]
     provenance: Mapping[str, Any] | None = None
+    micrographs: Sequence[Mapping[str, Any]] = ()
 
 
 def templates() -> jinja2.Environment:
@@ -177,6 +182,34 @@ def training_groups(run: Run) -> dict[str, dict[str, Rows]]:
     return groups
 
 
+def figures_shown(pictures: Mapping[str, str]) -> list[dict[str, str]]:
+    """Give each figure its id in the page, its title and caption.
+
+    Examples
+    --------
+    >>> shown = figures_shown({"3_my scan": "data:,", "S1": "data:,"})
+    >>> [(figure["id"], figure["title"]) for figure in shown]
+    [('figure-3_my_scan', 'Figure 3, my scan'), ('figure-S1', 'Figure S1')]
+    """
+    shown = []
+    for name, picture in pictures.items():
+        number, _, of = name.partition("_")
+        shown.append(
+            {
+                "id": figure_id(name),
+                "title": f"Figure {number}{f', {of}' if of else ''}",
+                "caption": CAPTIONS[number],
+                "picture": picture,
+            }
+        )
+    return shown
+
+
+def figure_id(name: str) -> str:
+    """Name a figure's place in the page; ids hold no spaces."""
+    return "figure-" + re.sub(r"[^\w.-]", "_", name)
+
+
 def report(run: Run) -> str:
     """Compose the page.
 
@@ -197,7 +230,11 @@ def report(run: Run) -> str:
     quality = charts.every_method(run.quality)
     levels = next(iter(run.enlarged.values()))["levels"]
     groups = training_groups(run)
-    missing = {"costs": not costs, "provenance": not run.provenance}
+    missing = {
+        "costs": not costs,
+        "provenance": not run.provenance,
+        "micrographs": not run.micrographs,
+    }
     data = {
         "charts": specifications(run, costs),
         "enlarged": run.enlarged,
@@ -232,8 +269,8 @@ def report(run: Run) -> str:
             calibrated=CALIBRATED,
             joints=tables.joints(run.joints),
             costs=costs,
-            captions=CAPTIONS,
-            pictures=run.figures,
+            figures=figures_shown(run.figures),
+            figure_id=figure_id,
             provenance=tables.flat(run.provenance or {}),
             # no text may end the script it stands in
             data=json.dumps(data, allow_nan=False).replace("</", "<\\/"),

@@ -177,17 +177,10 @@ def figure_s1(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
         ratio, axis = image.metadata["joint_ratio"], image.metadata["axis"]
         drawn = show_image(axes, image.data, sampling=image.sampling, bar=True, vmin=low, vmax=high)
         axes.set_title(f"{split}: ratio {ratio:.2f}")
-        for end in (0, 1):
-            place = (0.5, end) if axis == 0 else (end, 0.5)
-            outside = (0.5, 1.1 * end - 0.05) if axis == 0 else (1.1 * end - 0.05, 0.5)
-            axes.annotate(
-                "",
-                xy=place,
-                xytext=outside,
-                xycoords="axes fraction",
-                arrowprops={"arrowstyle": "-|>", "color": COLOURS["cnn"], "shrinkA": 0},
-                annotation_clip=False,
-            )
+        # as markers, which count when the figure is cut to what is drawn; arrows do not
+        for marker, beside in zip("^v" if axis == 0 else "><", (-0.04, 1.04), strict=True):
+            place = (0.5, beside) if axis == 0 else (beside, 0.5)
+            axes.plot(*place, marker, color=COLOURS["cnn"], transform=axes.transAxes, clip_on=False)
         rows.append({"split": split, "worst_joint_ratio": ratio, "crossed_along": "xy"[axis]})
     figure.colorbar(drawn, ax=columns[0], label="Projected density (e/Å²)", shrink=0.8)
     return figure, rows

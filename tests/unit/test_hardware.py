@@ -1,0 +1,145 @@
+"""What a training runs on: several processes, precision, and nothing in silence."""
+
+import numpy as np
+import pytest
+import torch
+from temdenoise.errors import ConfigurationError
+from temdenoise.learning.batches import Batches, Steps, ValidationFrames
+from temdenoise.learning.hardware import hardware
+from temdenoise.learning.training import train
+from test_learning import BATCHES, OPTIONS, dataset
+from torch.utils.data import DataLoader
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+
+GIVEN = {"gpus": None, "processes": None, "batch": 4, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def images(lattice):
+    clean = np.stack([lattice[:96, :96], lattice[50:146, 20:116]])
+    return {noise: dataset(clean, noise) for noise in ("gaussian", "salt_pepper")}
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """A machine with two GPUs that do not know bfloat16."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Old One")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+
+
+def apart(a, b):
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return max(float((x - y).abs().max()) for x, y in pairs)
+
+
+def curve(history):
+    return np.array([[row["train_l1"], row["val_l1"]] for row in history])
+
+
+@pytest.mark.parametrize(
+    ("given", "accelerator", "devices"),
+    [
+        ({}, "gpu", 1),
+        ({"gpus": 2}, "gpu", 2),
+        ({"gpus": 0}, "cpu", 1),
+        ({"processes": 4}, "cpu", 4),
+    ],
+)
+def test_what_was_given_is_used(gpus, given, accelerator, devices):
+    chosen = hardware(**GIVEN | given)
+    assert (chosen["accelerator"], chosen["devices"]) == (accelerator, devices)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"gpus": 3}, r"gpu = 3 .* finds 2 here .*; install .* or set gpu to 2"),
+        ({"gpus": 2, "batch": 5}, r"`training\.batch` = 5: 2 GPUs share .* multiple of 2"),
+        ({"processes": 3}, r"`training\.batch` = 4: 3 processes share .* multiple of 3"),
+        ({"gpus": 1, "processes": 2}, r"gpu = 1 and processes = 2 .* leave processes out"),
+        ({"precision": "bfloat16"}, r"`training\.precision` = 'bfloat16': Old One does not"),
+    ],
+)
+def test_what_cannot_be_had_is_named(gpus, given, said):
+    with pytest.raises(ConfigurationError, match=said):
+        hardware(**GIVEN | given)
+
+
+def test_shares_of_a_batch_are_the_batch(images):
+    whole = Batches(images, **BATCHES)[3]
+    shares = [Batches(images, **BATCHES, rank=rank, world=2)[3] for rank in (0, 1)]
+    for part, wanted in enumerate(whole):
+        assert torch.equal(torch.stack([s[part] for s in shares], 1).flatten(0, 1), wanted)
+
+
+def test_validation_frames_are_shared_or_had_by_all(images):
+    parts = [ValidationFrames(images, (0.05, 0.25), False, r, 3).pairs for r in range(3)]
+    whole = ValidationFrames(images, (0.05, 0.25), False).pairs
+    assert sorted(f.index for part in parts for _, f in part) == sorted(f.index for _, f in whole)
+    assert len(ValidationFrames(images, (0.05, 0.25), False, 8, 9).pairs) == len(whole) == 8
+
+
+def test_batches_drawn_by_workers_are_the_same(images):
+    batches = Batches(images, **BATCHES)
+    done = 3
+    loader = DataLoader(
+        batches,
+        sampler=Steps(lambda: done, 4),
+        batch_size=None,
+        num_workers=2,
+        persistent_workers=True,
+    )
+    for epoch in (range(3, 7), range(7, 11)):
+        drawn = list(loader)
+        assert len(drawn) == 4
+        for step, batch in zip(epoch, drawn, strict=True):
+            assert all(torch.equal(x, y) for x, y in zip(batch, batches[step], strict=True))
+        done += 4
+
+
+def test_two_processes_end_with_the_weights_of_one(images, tmp_path):
+    alone, history = train(images, images, work=tmp_path / "one", **OPTIONS)
+    shared, other = train(images, images, work=tmp_path / "two", processes=2, **OPTIONS)
+    assert 0 < apart(alone, shared) < 1e-5
+    assert curve(other) == pytest.approx(curve(history), abs=1e-5)
+    assert [row["step"] for row in other] == [2, 4, 6, 8]
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["last.ckpt", "metrics.csv"]
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_with_another_number_of_processes(images, tmp_path, monkeypatch):
+    alone, history = train(images, images, work=tmp_path / "one", **OPTIONS)
+    make = Batches.__getitem__
+
+    def fail(self, step):
+        if step == 5:
+            raise OSError("killed")
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "__getitem__", fail)
+    with pytest.raises(OSError, match="killed"):
+        train(images, images, work=tmp_path / "two", **OPTIONS)
+    monkeypatch.setattr(Batches, "__getitem__", make)
+    shared, other = train(images, images, work=tmp_path / "two", processes=2, **OPTIONS)
+    assert apart(alone, shared) < 1e-5
+    assert curve(other) == pytest.approx(curve(history), abs=1e-5)
+    # nothing is left to do, so one process finds the same
+    again, _ = train(images, images, work=tmp_path / "two", **OPTIONS)
+    assert apart(again, shared) == 0
+
+
+def test_bfloat16_learns_the_same(images, tmp_path):
+    options = OPTIONS | {"steps": 100, "checkpoint_every": 25, "average": 0.9}
+    curves = {}
+    for precision in ("float32", "bfloat16"):
+        network, history = train(
+            images, images, work=tmp_path / precision, precision=precision, **options
+        )
+        assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+        curves[precision] = curve(history)
+    assert (curves["bfloat16"] != curves["float32"]).all()
+    assert curves["bfloat16"] == pytest.approx(curves["float32"], rel=0.03)
+    assert curves["bfloat16"][-1, 1] < curves["bfloat16"][0, 1]

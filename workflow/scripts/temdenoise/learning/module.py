@@ -1,0 +1,126 @@
+"""Lightning's view of a training: loss, optimiser, averaged weights, history, checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from temdenoise.files import atomic, write_table
+from temdenoise.learning.networks import ONE_SIGMA, UNet
+
+
+class DenoisingModule(lightning.LightningModule):
+    """Lightning's view of the training: loss, optimiser, averaged weights, history."""
+
+    def __init__(
+        self,
+        network: UNet,
+        *,
+        steps: int,
+        learning_rate: float,
+        average: float,
+        quadratic_below: float = 0.05,
+    ):
+        super().__init__()
+        self.network = network
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average))
+        # nothing else would several processes wait for: they exchange what asks for gradients
+        self.average.requires_grad_(False)
+        self.steps, self.learning_rate = steps, learning_rate
+        self.quadratic_below = quadratic_below
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        """Loss of the image, and of the error the network expects of it.
+
+        The image: Huber's loss, weighted so that weak noise counts as much as strong
+        noise. Quadratic below 0.05 by default, since an absolute error holds a network for salt
+        and pepper fast at doing nothing, which is exactly right for most pixels. Where noise is
+        far stronger than the lattice, the least square (the mean of what may be there) is
+        what predicts best.
+
+        Sigma: the pinball loss, least where 68.27 % of the absolute errors are smaller.
+        It asks for the definition itself and for no distribution of the errors.
+        """
+        noisy, clean, c_noise = batch
+        denoised, sigma = (answer.float() for answer in self.network(noisy))
+        away = (denoised.detach() - clean).abs()
+        self._losses.append(away.mean())
+        self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
+        error = functional.smooth_l1_loss(
+            denoised, clean, beta=self.quadratic_below, reduction="none"
+        )
+        missing = away - sigma
+        doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
+        # the error that can be reached grows about as C does, from a small value at C = 0
+        return ((error + doubt).mean(dim=(1, 2, 3)) / (c_noise + 0.05)).mean()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the averaged weights follow."""
+        self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Mean absolute error of the averaged weights on a validation frame."""
+        noisy, clean = batch
+        self.log(
+            "val_l1",
+            (self.average(noisy)[0].float() - clean).abs().mean(),
+            prog_bar=True,
+            logger=False,
+            sync_dist=True,
+        )
+
+    def record(self) -> None:
+        """Add one row to the history, the same in each of several processes."""
+        losses = self.trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
+        self.history.append(
+            {
+                "step": self.global_step,
+                "learning_rate": self.lr_schedulers().get_last_lr()[0],
+                "train_l1": float(losses.mean()),
+                "val_l1": float(self.trainer.callback_metrics["val_l1"]),
+            }
+        )
+        self._losses.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the history into the checkpoint."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history from the checkpoint."""
+        self.history = checkpoint["history"]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam with a one-cycle learning rate."""
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.learning_rate, total_steps=self.steps, pct_start=0.2
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class Keep(lightning.Callback):
+    """Write checkpoint and metrics after every epoch, whole or not at all."""
+
+    def __init__(self, work: Path):
+        self.work = work
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: DenoisingModule) -> None:
+        """Record the epoch, then save."""
+        module.record()
+        if not trainer.is_global_zero:
+            # several processes take part, the first one writes
+            trainer.save_checkpoint("")
+            return
+        with atomic(self.work / "last.ckpt") as path:
+            trainer.save_checkpoint(path)
+        write_table(self.work / "metrics.csv", module.history)
