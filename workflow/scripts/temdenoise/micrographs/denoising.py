@@ -8,6 +8,7 @@ from temdenoise.errors import DataError
 from temdenoise.learning.inference import TILE, Denoiser
 from temdenoise.micrographs import memory
 from temdenoise.micrographs.fitting import (
+    KEPT,
     Fit,
     Range,
     background,
@@ -128,7 +129,9 @@ def apply(
 ) -> Applied:
     """Denoise an image on its own grid and scale.
 
-    The slow background is taken off, kept, and put back.
+    The slow background is taken off, kept, and put back. What the network takes away besides
+    that varies more slowly than any lattice is put back, too: a network that knows
+    contamination takes off what may be thickness.
 
     Parameters
     ----------
@@ -158,6 +161,7 @@ def apply(
     denoised = resample(denoised, image.shape)
     denoised /= np.float32(fitted.gain)
     denoised += slow
+    denoised += background(image - denoised, sampling, width=KEPT)
     sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
     return Applied(denoised, sigma, slow, seam)
 

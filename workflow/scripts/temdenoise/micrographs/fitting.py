@@ -21,6 +21,16 @@ from temdenoise.storage import one_by_one
 BACKGROUND = 8.0
 """Standard deviation of the Gaussian that takes the slow background [Å]."""
 
+INSIDE = 0.85
+"""Coarsest pixels that are used, over the coarsest of the trained range."""
+
+KEPT = 3.0
+"""Standard deviation of the Gaussian whose part of the image is kept as recorded [Å].
+
+At the planes of a lattice, 4 Å apart at most, it passes 1e-5; the noise it lets through is that
+of the mean over some 100 Å², a hundredth of what a pixel has.
+"""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -182,6 +192,8 @@ def fit(contrast: float, noise: Noise, trained: Range, *, sampling: tuple[float,
     own = float(np.sqrt(sampling[0] * sampling[1]))
     ratio = noise.sigma / contrast if contrast > 0 else float("inf")
     low, high = trained.sampling
+    # networks are at their worst at the coarse edge of what they know
+    high = max(np.sqrt(low * high), INSIDE * high)
     # half of what a microscope resolves is the coarsest grid that holds it
     enough = max(low, min(np.sqrt(low * high), RESOLVED / 2))
     step = float(np.clip(own, enough, high))
@@ -199,7 +211,9 @@ def fit(contrast: float, noise: Noise, trained: Range, *, sampling: tuple[float,
     return Fit(step, float(gain), float(c_noise), contrast, float(ratio))
 
 
-def background(image: np.ndarray, sampling: tuple[float, float]) -> np.ndarray:
+def background(
+    image: np.ndarray, sampling: tuple[float, float], *, width: float = BACKGROUND
+) -> np.ndarray:
     """Smooth an image until no lattice is left; mirrored at the rim.
 
     Parameters
@@ -208,11 +222,13 @@ def background(image: np.ndarray, sampling: tuple[float, float]) -> np.ndarray:
         Shape (rows, columns), without pixels out of all proportion.
     sampling
         Pixel size [Å].
+    width
+        Standard deviation of the Gaussian [Å].
     """
     coefficients = fft.dctn(image.astype(np.float32), norm="ortho")
     for axis, (n, step) in enumerate(zip(image.shape, sampling, strict=True)):
-        width = min(BACKGROUND / step, n / 4)
-        damp = np.exp(-0.5 * (np.pi * np.arange(n) / n * width) ** 2).astype(np.float32)
+        pixels = min(width / step, n / 4)
+        damp = np.exp(-0.5 * (np.pi * np.arange(n) / n * pixels) ** 2).astype(np.float32)
         coefficients *= damp.reshape((-1, 1) if axis == 0 else (1, -1))
     return fft.idctn(coefficients, norm="ortho", overwrite_x=True)
 
