@@ -8,6 +8,7 @@ from temdenoise.learning.augmentation import (
     standardisation,
     standardise,
     with_edge,
+    with_slow_part,
 )
 from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser
@@ -35,6 +36,7 @@ REAL = {
     "edges": 0.5,
     "stretch": 0.1,
     "blur": 0.3,
+    "keep_slow": 2.0,
 }
 
 
@@ -117,6 +119,18 @@ def test_a_blurred_patch_keeps_its_contrast_and_loses_its_finest_waves():
     assert np.mean(left) < 0.9
 
 
+def test_what_is_kept_of_a_noisy_patch_is_its_background_alone(rng):
+    clean = wave(8)[:96, :96]
+    background = 3 + 2 * wave(150, angle=0.4)[:96, :96]
+    noise = 0.5 * rng.standard_normal(clean.shape)
+    target = with_slow_part(clean, clean + background + noise, width=8)
+    inner = (slice(8, -8),) * 2
+    # the noise is averaged over some 800 pixels, the wave of the background hardly smoothed
+    assert np.abs(target - clean - background)[inner].mean() < 0.15
+    assert abs(np.mean(target - clean - background)) < 0.05
+    assert with_slow_part(clean, clean, width=8) == pytest.approx(clean)
+
+
 def test_a_patch_that_does_not_fit_is_refused(lattice, rng):
     with pytest.raises(ValueError, match=r"patch of 150 pixels of 0\.4 Å.*does not fit"):
         draw_patch(lattice, rng, patch=150, sampling=0.2, rotation=False, samplings=(0.4, 0.4))
@@ -156,6 +170,7 @@ def test_batches_without_the_options_are_what_they_were(data):
         "edges": 0.0,
         "stretch": 0.0,
         "blur": 0.0,
+        "keep_slow": 0.0,
     }
     for ours, theirs in zip(Batches(data, **OPTIONS, **off)[3], plain[3], strict=True):
         assert (ours == theirs).all()

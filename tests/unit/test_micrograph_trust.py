@@ -179,7 +179,8 @@ def test_what_varies_slowly_is_not_taken_off_with_the_noise(rng):
     class TakesBackground:
         """A network that knows contamination: flattens all that is smoother than a lattice."""
 
-        about = {"trained_on": "all", "standardised": True}
+        def __init__(self):
+            self.about = {"trained_on": "all", "standardised": True}
 
         def denoise(self, seen):
             return seen - gaussian_filter(seen, 12) + 0.7, np.ones_like(seen)

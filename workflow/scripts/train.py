@@ -9,6 +9,7 @@ import numpy as np
 from temdenoise.files import write_table
 from temdenoise.images.datasets import evenly, read_dataset
 from temdenoise.jobs import job
+from temdenoise.learning.augmentation import with_slow_part
 from temdenoise.learning.inference import Denoiser
 from temdenoise.learning.training import train
 from temdenoise.micrographs.fitting import described
@@ -83,6 +84,9 @@ with job(snakemake) as say:
         ],
         CALIBRATED,
     )
+    if kept := params.model["options"].get("keep_slow"):
+        width = kept / images.sampling[0]
+        inside = [(noisy, with_slow_part(clean, noisy, width=width)) for noisy, clean in inside]
     about["sigma_factor"] = denoiser.sigma_factor(inside)
     denoiser.save(snakemake.output.model)
     for work in folder.glob("work-*"):

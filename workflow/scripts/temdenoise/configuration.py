@@ -22,7 +22,8 @@ _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
 OWN = (
     *("width", "levels", "batch", "patch", "c_spacing"),
-    *("standardised", "rotation", "sampling", "edges", "stretch", "blur", "quadratic_below"),
+    *("standardised", "rotation", "sampling", "edges", "stretch", "blur"),
+    *("keep_slow", "quadratic_below"),
 )
 """Options the universal network may have of its own."""
 

@@ -125,6 +125,24 @@ def with_edge(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> 
     return (clean + (vacuum - clean) * share).astype(clean.dtype)
 
 
+def with_slow_part(clean: np.ndarray, noisy: np.ndarray, *, width: float) -> np.ndarray:
+    """Give a clean patch what varies slowly in its noisy one: background, contamination.
+
+    Whoever denoises a micrograph keeps what is smoother than any lattice as it was recorded.
+    A network that were asked to take it off would have to guess an unknown brightness, and learn
+    little else.
+
+    Parameters
+    ----------
+    clean, noisy
+        Shape (x, y).
+    width
+        Standard deviation of the Gaussian whose part is kept [pixels].
+    """
+    slow = gaussian_filter(noisy.astype(np.float64) - clean, width, mode="reflect")
+    return (clean + slow).astype(clean.dtype)
+
+
 SLACK = 0.3
 """How far off the standardisation of a training patch may be, relative to that of a whole image."""
 

@@ -19,6 +19,7 @@ from temdenoise.learning.augmentation import (
     standardisation,
     standardise,
     with_edge,
+    with_slow_part,
 )
 from temdenoise.seeding import generator
 from temdenoise.storage import forget, one_by_one
@@ -57,6 +58,9 @@ class Batches(Dataset):
         For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
         deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
         share that ends at an irregular edge.
+    keep_slow
+        Standard deviation of the Gaussian whose part of the noisy patch the network is to
+        keep [Å]; 0: none.
     rank, world
         Of several processes that share each batch: which one this is, and how many they
         are. Each draws all patches, so that they are those of a single process, and keeps
@@ -86,6 +90,7 @@ class Batches(Dataset):
         edges: float = 0.0,
         stretch: float = 0.0,
         blur: float = 0.0,
+        keep_slow: float = 0.0,
         rank: int = 0,
         world: int = 1,
     ):
@@ -100,6 +105,7 @@ class Batches(Dataset):
         self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
         self.rotation, self.sampling, self.edges = rotation, sampling, edges
         self.distortion = {"stretch": stretch, "blur": blur}
+        self.keep_slow = keep_slow
         self.patch, self.batch, self.seed = patch, batch, seed
         self.own = slice(rank, None, world)
         # the same images for every noise; their darkest value stands for empty space
@@ -130,7 +136,7 @@ class Batches(Dataset):
             noisy = np.asarray(images.noisy[frame.index][window])
             c_noise = frame.c_noise
         else:
-            number = rng.integers(len(images.clean))
+            number, step = rng.integers(len(images.clean)), 1.0
             place = {"extent": extent, "origin": origin}
             if self.rotation or self.sampling or any(self.distortion.values()):
                 clean, step = draw_patch(
@@ -155,6 +161,9 @@ class Batches(Dataset):
                 second = self.noises[rng.integers(len(self.noises))]
                 noisy, more = self._corrupt(noisy, second, rng, place)
                 c_noise = float(np.hypot(c_noise, more))
+            if self.keep_slow:
+                pixels = self.keep_slow / (step * images.sampling[0])
+                clean = with_slow_part(clean, noisy, width=pixels)
             if self.standardised:
                 noisy, clean, c_noise = standardise(noisy, clean, c_noise, rng)
         pair = [noisy, clean]
@@ -178,7 +187,7 @@ class Batches(Dataset):
 class ValidationFrames(Dataset):
     """Frames of every noise within a range of C, or as many of them, evenly spread.
 
-    Standardised if the training is. Several processes share them; if they are fewer, each
+    Standardised, and with what varies slowly, if the training is so. Several processes share them; if they are fewer, each
     has all.
     """
 
@@ -192,8 +201,9 @@ class ValidationFrames(Dataset):
         standardised: bool,
         rank: int = 0,
         world: int = 1,
+        keep_slow: float = 0.0,
     ):
-        self.standardised = standardised
+        self.standardised, self.keep_slow = standardised, keep_slow
         pairs = [
             (data, frame)
             for data in images.values()
@@ -209,6 +219,9 @@ class ValidationFrames(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         data, frame = self.pairs[index]
         pair = data.noisy[frame.index], data.clean[frame.image]
+        if self.keep_slow:
+            pixels = self.keep_slow / data.sampling[0]
+            pair = pair[0], with_slow_part(np.asarray(pair[1]), pair[0], width=pixels)
         if self.standardised:
             mean, deviation = standardisation(pair[0])
             pair = tuple(((a - mean) / deviation).astype(np.float32) for a in pair)

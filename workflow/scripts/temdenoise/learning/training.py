@@ -64,6 +64,7 @@ def train(
     edges: float = 0.0,
     stretch: float = 0.0,
     blur: float = 0.0,
+    keep_slow: float = 0.0,
     quadratic_below: float = 0.05,
     progress: TextIO | None = None,
 ) -> tuple[UNet, list[dict[str, float]]]:
@@ -77,7 +78,7 @@ def train(
     name
         Of the model.
     c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
-    pedestal, c_spacing, standardised, rotation, sampling, edges, stretch, blur
+    pedestal, c_spacing, standardised, rotation, sampling, edges, stretch, blur, keep_slow
         See `batches.Batches`.
     width, levels
         See `networks.UNet`.
@@ -154,6 +155,7 @@ def train(
             "edges": edges,
             "stretch": stretch,
             "blur": blur,
+            "keep_slow": keep_slow,
         },
         "checkpoint_every": checkpoint_every,
         "threads": threads,
@@ -206,7 +208,13 @@ def _fit(
             persistent_workers=workers > 0,
         ),
         DataLoader(
-            ValidationFrames(validation, feeding["c_noise"], feeding["standardised"], **share),
+            ValidationFrames(
+                validation,
+                feeding["c_noise"],
+                feeding["standardised"],
+                keep_slow=feeding["keep_slow"],
+                **share,
+            ),
             batch_size=None,
         ),
     )
