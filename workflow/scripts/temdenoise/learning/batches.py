@@ -187,8 +187,8 @@ class Batches(Dataset):
 class ValidationFrames(Dataset):
     """Frames of every noise within a range of C, or as many of them, evenly spread.
 
-    Standardised, and with what varies slowly, if the training is so. Several processes share them; if they are fewer, each
-    has all.
+    Standardised, and with what varies slowly, if the training is so. Several processes share
+    them; if they are fewer, each has all.
     """
 
     MOST = 16
