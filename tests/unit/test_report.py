@@ -266,6 +266,19 @@ def test_report_is_well_built(page, run):
     assert "packages.gpaw" in page
 
 
+def test_defects_are_counted_by_kind_over_all_noises(tmp_path, lattice):
+    about = {"crystal": "graphene", "kind": "substitution", "element": "C by Si", "n_defects": 5}
+    rows = [
+        about | {"method": method, "noise": noise, "c_noise": 0.2, "found": found}
+        for method, found in (("raw", 1), ("cnn", 4))
+        for noise in ("gaussian", "poisson")
+    ]
+    page = report(made_up.run(tmp_path, lattice, defects=rows))
+    text = " ".join(page.split())
+    assert "substitution, C by Si</td><td>2 of 10</td><td>8 of 10</td>" in text
+    assert "Which defects are found" not in report(made_up.run(tmp_path, lattice))
+
+
 def test_what_was_not_recorded_is_left_out(tmp_path, lattice):
     text = report(made_up.run(tmp_path, lattice, provenance=None, benchmarks={}))
     assert 'id="provenance"' not in text

@@ -44,6 +44,9 @@ EXECUTED = {
     "temdenoise denoise scan.dm4 --model results/models/universal/model.pt -o denoised": (
         "test_installed_program_denoises_as_written"
     ),
+    "temdenoise export": "tests/export/test_ecosystem.py::test_onnx_is_pytorch_at_every_size",
+    "temdenoise publish": "tests/unit/test_publishing.py::"
+    "test_a_published_model_is_small_described_and_known",
     "snakemake --cores 4": "test_plans",
     "snakemake --cores 4 results/maps/train-0000.tif": "test_plans",
     "snakemake --sdm conda --cores 4": "tests/integration/test_one_environment_per_step.py::"

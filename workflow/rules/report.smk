@@ -100,6 +100,7 @@ rule report_ms_ssim:
         unpack(test_images),
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
+        defects="results/evaluation/defects.csv",
         worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
         figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
         micrographs=[f"results/micrographs/{m}_marked.tif" for m in MICROGRAPHS],

@@ -27,6 +27,7 @@ with job(snakemake) as say:
         Run(
             quality=read_table(given.quality),
             fidelity=read_table(given.fidelity),
+            defects=read_table(given.defects),
             structures={Path(path).parent.name: read_json(path) for path in given.summaries},
             cards=pictures.structure_cards(
                 {path.stem: read(path) for path in drawn(given.atoms)},

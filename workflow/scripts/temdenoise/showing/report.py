@@ -92,6 +92,8 @@ class Run:
         Versions, machine and digests; None if they were not recorded.
     micrographs
         Denoised micrographs, see `pictures.micrograph_cards`; none by default.
+    defects
+        Rows of ``defects.csv``; none if the structures hold no defects.
     """
 
     quality: Rows
@@ -108,6 +110,7 @@ class Run:
     config: Mapping[str, Any]
     provenance: Mapping[str, Any] | None = None
     micrographs: Sequence[Mapping[str, Any]] = ()
+    defects: Rows = ()
 
 
 def templates() -> jinja2.Environment:
@@ -264,6 +267,7 @@ def report(run: Run) -> str:
             cross=tables.cross_table(run.quality, c_noise),
             fidelity=tables.fidelity_table(run.fidelity, c_noise),
             fidelity_headings=[heading for heading, _ in tables.FIDELITY.values()],
+            defects=tables.defect_table(run.defects, c_noise),
             curves=list(CURVES.values()),
             coverage=tables.coverage(run.fidelity),
             calibrated=CALIBRATED,

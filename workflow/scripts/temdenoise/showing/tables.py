@@ -78,6 +78,51 @@ def fidelity_table(fidelity: Rows, c_noise: float) -> list[dict[str, Any]]:
     ]
 
 
+def defect_table(defects: Rows, c_noise: float) -> dict[str, Any]:
+    """Tell how many defects of every kind each method finds at one C, over all noises.
+
+    Parameters
+    ----------
+    defects
+        Rows of ``defects.csv``.
+    c_noise
+        Noise coefficient C.
+
+    Returns
+    -------
+    dict
+        ``methods`` (labels) and ``rows``: ``crystal``, ``kind`` and ``cells``, "found of all".
+
+    Examples
+    --------
+    >>> row = {"crystal": "hbn", "kind": "vacancy", "element": "B", "method": "cnn"}
+    >>> row |= {"c_noise": 0.2, "n_defects": 4, "found": 3}
+    >>> defect_table([row, row], 0.2)["rows"]
+    [{'crystal': 'hbn', 'kind': 'vacancy, B', 'cells': ['6 of 8']}]
+    """
+    total: dict[tuple[str, str, str], dict[str, list[int]]] = {}
+    for row in defects:
+        if row["c_noise"] == c_noise:
+            kind = (row["crystal"], row["kind"], row["element"])
+            counts = total.setdefault(kind, {}).setdefault(row["method"], [0, 0])
+            counts[0] += row["found"]
+            counts[1] += row["n_defects"]
+    methods = list(dict.fromkeys(method for kinds in total.values() for method in kinds))
+    return {
+        "methods": [method_label(method) for method in methods],
+        "rows": [
+            {
+                "crystal": crystal.rpartition("/")[2],
+                "kind": f"{kind.replace('_', ' ')}, {element}",
+                "cells": [
+                    f"{found[m][0]} of {found[m][1]}" if m in found else "–" for m in methods
+                ],
+            }
+            for (crystal, kind, element), found in total.items()
+        ],
+    }
+
+
 def cross_table(quality: Rows, c_noise: float) -> dict[str, Any]:
     """MS-SSIM of every network (rows) on every noise (columns) at one C."""
     chosen = [row for row in quality if row["method"] == "cnn" and row["c_noise"] == c_noise]
