@@ -4,6 +4,7 @@ Used by the Snakefile, so it needs nothing beyond what Snakemake itself installs
 """
 
 import difflib
+import functools
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,11 @@ OWN = (
 
 def load_schema() -> dict[str, Any]:
     """Read the schema of the configuration."""
+    return deepcopy(_schema())
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
     return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
