@@ -288,6 +288,7 @@ def kill_tree(pid):
             continue
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_and_ends_with_the_same_tables(run, tmp_path):
     results, _ = run
     moments = ["run_dft/train-0000.log", "train/gaussian.log", "evaluate/poisson.log"]
