@@ -8,7 +8,7 @@ resumed ends with the same weights as an undisturbed one.
 import contextlib
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,39 +34,20 @@ def train(
     training: Mapping[str, DataSet],
     validation: Mapping[str, DataSet],
     *,
-    name: str,
-    c_noise: tuple[float, float],
-    background_correlation: float,
-    clip: bool,
-    noise_source: str,
-    mixtures: float,
-    featureless: float,
-    turned: bool,
     width: int,
     levels: int,
-    patch: int,
-    batch: int,
     steps: int,
     checkpoint_every: int,
     learning_rate: float,
     average: float,
-    seed: int,
+    quadratic_below: float = 0.05,
     threads: int,
     gpus: int | None = None,
     processes: int | None = None,
     precision: str = "float32",
     work: Path,
-    pedestal: float = 0.0,
-    c_spacing: str = "linear",
-    standardised: bool = False,
-    rotation: bool = False,
-    sampling: Sequence[float] | None = None,
-    edges: float = 0.0,
-    stretch: float = 0.0,
-    blur: float = 0.0,
-    keep_slow: float = 0.0,
-    quadratic_below: float = 0.05,
     progress: TextIO | None = None,
+    **feeding: Any,
 ) -> tuple[UNet, list[dict[str, float]]]:
     """Train one network, or go on with a training that was interrupted.
 
@@ -74,12 +55,7 @@ def train(
     ----------
     training, validation
         The two splits by noise: one noise makes a specialist, several a universal
-        model. Validation frames outside the range `c_noise` are left out.
-    name
-        Of the model.
-    c_noise, background_correlation, clip, noise_source, mixtures, featureless, turned, patch, batch
-    pedestal, c_spacing, standardised, rotation, sampling, edges, stretch, blur, keep_slow
-        See `batches.Batches`.
+        model.
     width, levels
         See `networks.UNet`.
     steps
@@ -92,9 +68,6 @@ def train(
         Decay of the exponential moving average of the weights.
     quadratic_below
         Error at which the loss turns from quadratic to linear [what the network sees].
-    seed
-        Of initial weights and batches; the same seed gives the same weights on
-        the same machine with the same number of threads.
     threads
         CPU threads to use; with GPUs, all but one draw batches.
     gpus, processes
@@ -111,6 +84,10 @@ def train(
     progress
         Where to show Lightning's progress bar; none if not given, or with several
         processes.
+    **feeding
+        What `batches.Batches` is made with. Its ``name`` and ``seed`` decide the initial
+        weights, too: the same give the same weights on the same machine with the same number
+        of threads. Validation frames outside its ``c_noise`` are left out.
 
     Returns
     -------
@@ -126,37 +103,20 @@ def train(
     RuntimeError
         If one of several processes fails.
     """
-    given = hardware(gpus=gpus, processes=processes, batch=batch, precision=precision)
+    given = hardware(gpus=gpus, processes=processes, batch=feeding["batch"], precision=precision)
     network = {"width": width, "levels": levels}
-    schedule = {"steps": steps, "learning_rate": learning_rate, "average": average}
-    schedule["quadratic_below"] = quadratic_below
+    schedule = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "average": average,
+        "quadratic_below": quadratic_below,
+    }
     arguments = {
         "training": training,
         "validation": validation,
         "network": network,
         "schedule": schedule,
-        "feeding": {
-            "name": name,
-            "c_noise": c_noise,
-            "background_correlation": background_correlation,
-            "clip": clip,
-            "noise_source": noise_source,
-            "mixtures": mixtures,
-            "featureless": featureless,
-            "turned": turned,
-            "patch": patch,
-            "batch": batch,
-            "seed": seed,
-            "pedestal": pedestal,
-            "c_spacing": c_spacing,
-            "standardised": standardised,
-            "rotation": rotation,
-            "sampling": sampling,
-            "edges": edges,
-            "stretch": stretch,
-            "blur": blur,
-            "keep_slow": keep_slow,
-        },
+        "feeding": feeding,
         "checkpoint_every": checkpoint_every,
         "threads": threads,
         "given": given,
@@ -211,8 +171,8 @@ def _fit(
             ValidationFrames(
                 validation,
                 feeding["c_noise"],
-                feeding["standardised"],
-                keep_slow=feeding["keep_slow"],
+                feeding.get("standardised", False),
+                keep_slow=feeding.get("keep_slow", 0.0),
                 **share,
             ),
             batch_size=None,
