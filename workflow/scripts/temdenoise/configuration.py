@@ -421,12 +421,14 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     for c in config["report"]["c_noise"]:
         if c not in grid:
             yield f"`report.c_noise` holds {c}: expected values of `datasets.c_noise_grid` = {grid}"
-    patches = {("training.patch", "training.levels"): (training["patch"], training["levels"])}
-    own = [f"{'universal.' * bool(training['universal'][k])}{k}" for k in ("patch", "levels")]
-    patches[*(f"training.{key}" for key in own)] = tuple(
-        training["universal"][key] or training[key] for key in ("patch", "levels")
-    )
-    for (key, of_levels), (patch, levels) in patches.items():
+    own, universal = {}, training["universal"]
+    for name in ("patch", "levels"):
+        key = f"training.universal.{name}" if universal[name] else f"training.{name}"
+        own[key] = universal[name] or training[name]
+    specialist = {f"training.{name}": training[name] for name in ("patch", "levels")}
+    # named once where the universal network has neither of its own
+    for pair in [specialist, own] if own != specialist else [own]:
+        (key, patch), (of_levels, levels) = pair.items()
         if patch > mosaics["size"]:
             yield f"`{key}` = {patch}: expected at most `mosaics.size` = {mosaics['size']}"
         if patch % 2**levels:
