@@ -266,6 +266,8 @@ def test_a_perfect_denoiser_explains_all_that_is_no_noise(noisy):
     # variance of the lattice is 1, of the noise 2.25
     assert score.network == pytest.approx(1 / 3.25, abs=0.02)
     assert 0.1 < score.gaussian < score.network
+    # as well as the level of noise is known: within 2 %
+    assert score.ceiling == pytest.approx(1 / 3.25, abs=0.04 * 2.25 / 3.25)
     assert score.winner == "network"
     assert score.ratio > 1
 
@@ -379,12 +381,16 @@ def test_few_saturated_and_missing_pixels_are_borne(noisy):
     assert prepared.saturated > 0
 
 
+def scored(network, gaussian):
+    return Score(network, gaussian, 2.0, network - gaussian, 0.01, 0, 0.4, True)
+
+
 def verdict_of(noisy, **changes):
     prepared = prepare(noisy, changes.pop("trained", TRAINED), sampling=SAMPLING)
     ring = first_ring(lattice_peaks(prepared.spectrum))
     given = {
         "calibration": check(ring, SAMPLING, TRAINED.spacings, certain=True),
-        "score": Score(0.3, 0.2, 2.0, 0.1, 0.01, 0, True),
+        "score": scored(0.3, 0.2),
         "residual": Residual((0.0, 0.0), 1.0, 0.01),
         "invented": Invention(6, 6, flat=False),
         "kind": "adf",
@@ -411,8 +417,8 @@ def test_verdict_when_all_is_well(noisy):
 @pytest.mark.parametrize(
     ("change", "level", "text"),
     [
-        ({"score": Score(0.2, 0.3, 2.0, -0.1, 0.01, 0, True)}, "no", "plain Gaussian predicts"),
-        ({"score": Score(0.2, 0.2, 2.0, 0.0, 0.01, 0, True)}, "careful", "no better than a plain"),
+        ({"score": scored(0.2, 0.3)}, "no", "plain Gaussian predicts"),
+        ({"score": scored(0.2, 0.2)}, "careful", "no better than a plain"),
         ({"score": None}, "careful", "too small to be scored"),
         ({"invented": Invention(1, 6, flat=False)}, "no", "invented structure"),
         ({"kind": "density"}, "careful", "looks like a projected density"),

@@ -151,7 +151,11 @@ def lines(result: Result) -> list[str]:
         told.append(
             f"unseen pixels: network {100 * score.network:.1f} %, best Gaussian "
             f"{100 * score.gaussian:.1f} % of their variance, mean 0 %"
-            + ("" if score.valid else " (says nothing: the noise is correlated)")
+            + (
+                f", all but the noise {100 * score.ceiling:.1f} %"
+                if score.valid
+                else " (says nothing: the noise is correlated)"
+            )
         )
     if len(result.numbers) > 1:
         told.insert(0, f"frame {frame.number}, the one with the worst verdict:")

@@ -1,6 +1,6 @@
 """From one frame of a micrograph to the denoised frame, on the frame's own scale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from temdenoise.micrographs.fitting import (
     shape_at,
 )
 from temdenoise.micrographs.noise_estimate import Noise, estimate, without_impulses
-from temdenoise.micrographs.spectrum import Spectrum, spectrum
+from temdenoise.micrographs.spectrum import Spectrum, middle, spectrum
+from temdenoise.micrographs.stein import filtered, supported
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def apply(
 
     The slow background is taken off, kept, and put back. What the network takes away besides
     that varies more slowly than any lattice is put back, too: a network that knows
-    contamination takes off what may be thickness.
+    contamination takes off what may be thickness. What the network shows apart from them is
+    damped to what the image bears out, if the fit says how much that is.
 
     Parameters
     ----------
@@ -160,10 +162,60 @@ def apply(
     denoised -= np.float32(trained.mean)
     denoised = resample(denoised, image.shape)
     denoised /= np.float32(fitted.gain)
+    denoised = filtered(denoised, fitted.support, sampling=sampling)
     denoised += slow
     denoised += background(image - denoised, sampling, width=KEPT)
     sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
     return Applied(denoised, sigma, slow, seam)
+
+
+def borne_out(
+    denoiser: Denoiser,
+    image: np.ndarray,
+    fitted: Fit,
+    trained: Range,
+    noise: Noise,
+    *,
+    sampling: tuple[float, float],
+) -> Fit:
+    """Complete a fit with how much of what the network shows the image bears out.
+
+    Parameters
+    ----------
+    denoiser, image, fitted, trained, sampling
+        As `apply` takes them; the middle of the image is looked at.
+    noise
+        Of the image. If it is correlated nothing can be told, and the fit is as before.
+
+    Returns
+    -------
+    Fit
+    """
+    if "correlated" in noise.kinds:
+        return fitted
+    image = middle(image)
+
+    def shown(image: np.ndarray) -> np.ndarray:
+        applied = apply(denoiser, image, fitted, trained, sampling=sampling)
+        return applied.denoised - recorded(image, sampling)
+
+    wanted = image - recorded(image, sampling)
+    found = supported(image, shown, wanted, sigma=noise.sigma, sampling=sampling)
+    return replace(fitted, support=found)
+
+
+def recorded(image: np.ndarray, sampling: tuple[float, float]) -> np.ndarray:
+    """Give the part of an image that `apply` keeps whatever the network says.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, columns), float32.
+    sampling
+        Pixel size [Å].
+    """
+    slow = background(image, sampling)
+    return slow + background(image - slow, sampling, width=KEPT)
 
 
 def _seam(denoiser: Denoiser, seen: np.ndarray, denoised: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from temdenoise.micrographs.spectrum import (
     lattice_variance,
     spectrum,
 )
+from temdenoise.micrographs.stein import PLAIN, Support
 from temdenoise.storage import one_by_one
 
 BACKGROUND = 8.0
@@ -154,6 +155,8 @@ class Fit:
         Standard deviation of the lattice [intensity of the image]; 0 if none is seen.
     noise_over_contrast
         In the image as it came; infinite if no lattice is seen.
+    support
+        How much of what the network shows is taken, see `stein.supported`.
     """
 
     sampling: float
@@ -161,6 +164,7 @@ class Fit:
     c_noise: float
     contrast: float
     noise_over_contrast: float
+    support: Support = PLAIN
 
 
 def lattice_contrast(found: Spectrum) -> float:

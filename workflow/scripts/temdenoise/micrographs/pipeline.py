@@ -11,8 +11,8 @@ from temdenoise.errors import DataError
 from temdenoise.judging.detector import calibrate
 from temdenoise.learning.inference import Denoiser
 from temdenoise.micrographs.calibration import Calibration, Ring, check, first_ring
-from temdenoise.micrographs.denoising import Prepared, apply, prepare
-from temdenoise.micrographs.fitting import Range, background, fit, trained_range
+from temdenoise.micrographs.denoising import Prepared, apply, borne_out, prepare
+from temdenoise.micrographs.fitting import Fit, Range, background, fit, trained_range
 from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
 from temdenoise.micrographs.noise_estimate import without_impulses
 from temdenoise.micrographs.spectrum import lattice_peaks, middle, spectrum
@@ -260,13 +260,11 @@ def _one(
 ) -> tuple[Frame, tuple[np.ndarray, np.ndarray]]:
     prepared = prepare(frame, trained, sampling=sampling)
     score = _score(prepared, denoiser, trained)
+    fitted = prepared.fit
     if score is not None and score.valid:
-        fitted = prepared.fit
-        factor = GAINS[score.chosen]
-        prepared = replace(
-            prepared,
-            fit=replace(fitted, gain=fitted.gain * factor, c_noise=fitted.c_noise * factor),
-        )
+        fitted = _scaled(fitted, GAINS[score.chosen])
+    fitted = borne_out(denoiser, prepared.image, fitted, trained, prepared.noise, sampling=sampling)
+    prepared = replace(prepared, fit=fitted)
     applied = apply(denoiser, prepared.image, prepared.fit, trained, sampling=sampling)
     denoised, sigma = applied.denoised, applied.sigma
     residual, of_residual = residual_of(
@@ -325,10 +323,15 @@ def _score(prepared: Prepared, denoiser: Denoiser, trained: Range) -> Score | No
     fitted = fit(prepared.fit.contrast, prepared.noise, trained, sampling=coarse)
 
     def with_gain(factor: float) -> Callable[[np.ndarray], np.ndarray]:
-        scaled = replace(fitted, gain=fitted.gain * factor)
-        return lambda quarter: (
-            apply(denoiser, quarter.astype(np.float32), scaled, trained, sampling=coarse).denoised
-        )
+        def denoise(quarter: np.ndarray) -> np.ndarray:
+            # all that is fitted to the image is fitted to the quarter alone
+            given = (denoiser, quarter.astype(np.float32))
+            own = borne_out(
+                *given, _scaled(fitted, factor), trained, prepared.noise, sampling=coarse
+            )
+            return apply(*given, own, trained, sampling=coarse).denoised
+
+        return denoise
 
     image, noise = prepared.image, prepared.noise
     if "correlated" in noise.kinds or denoiser.about.get("standardised"):
@@ -340,6 +343,10 @@ def _score(prepared: Prepared, denoiser: Denoiser, trained: Range) -> Score | No
         chosen = quarter_score(image, tried, noise, side=CHOICE).chosen
     score = quarter_score(image, [with_gain(GAINS[chosen])], noise)
     return replace(score, chosen=chosen)
+
+
+def _scaled(fitted: Fit, factor: float) -> Fit:
+    return replace(fitted, gain=fitted.gain * factor, c_noise=fitted.c_noise * factor)
 
 
 def _features(

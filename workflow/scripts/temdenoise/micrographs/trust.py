@@ -50,6 +50,9 @@ class Score:
         Network minus Gaussian, and its standard error (from blocks of the image).
     chosen
         Which of the denoisers given was best, and is the network meant above.
+    ceiling
+        Part of the variance that is not white noise, as well as its level is known: what
+        no denoiser can exceed.
     valid
         Whether noise is independent in the quarters; else any denoiser that
         keeps the noise scores.
@@ -61,6 +64,7 @@ class Score:
     difference: float
     error: float
     chosen: int
+    ceiling: float
     valid: bool
 
     @property
@@ -81,7 +85,11 @@ class Score:
 
 
 def quarter_score(
-    image: np.ndarray, denoisers: Sequence[Denoise], noise: Noise, *, side: int = LARGEST
+    image: np.ndarray,
+    denoisers: Sequence[Denoise],
+    noise: Noise,
+    *,
+    side: int = LARGEST,
 ) -> Score:
     """Score a denoiser on pixels it has not seen.
 
@@ -140,6 +148,7 @@ def quarter_score(
         difference=float((least.mean() - network.mean()) / mean),
         error=float(gain.std(ddof=1) / np.sqrt(len(gain))),
         chosen=chosen,
+        ceiling=float(np.clip(1 - noise.sigma**2 / mean, 0, 1)) if mean else 0.0,
         valid="correlated" not in noise.kinds,
     )
 

@@ -13,6 +13,9 @@ from temdenoise.micrographs.trust import Invention, Residual, Score
 TITLES = {"good": "Can be trusted", "careful": "With care", "no": "Do not trust it"}
 """Levels of the verdict, the best first."""
 
+LITTLE = 0.6
+"""Share of the network's contrast that is borne out, from which it is doubted."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -128,6 +131,12 @@ def judge(
         remedies.append(
             "record without the camera's or the scan's filter; take frames, no averages"
         )
+    if fitted.support.share < LITTLE:
+        doubts.append(
+            f"the image bears out {100 * fitted.support.share:.0f} % of the contrast the network "
+            "showed; the rest was taken away, but what is left may have wrong shapes"
+        )
+        remedies.append("train on the right crystal (temdenoise new-project)")
     if kind != trained.kind:
         doubts.append(
             f"the image looks like {_KINDS[kind]}, the model was trained on {_KINDS[trained.kind]}"

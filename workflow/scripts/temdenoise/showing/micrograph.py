@@ -210,5 +210,8 @@ def _score(axes: Axes, score: Any) -> None:
     axes.bar_label(bars, [f"{v:.2f}" for v in values], padding=2, fontsize=6)
     axes.errorbar([2], values[2:], yerr=100 * score.error, color="black", lw=0.8, capsize=2)
     axes.margins(y=0.15)
-    if not score.valid:
+    if score.valid:
+        axes.axhline(100 * score.ceiling, color="black", lw=0.8, ls="--")
+        axes.text(-0.4, 100 * score.ceiling, "all but the noise", va="bottom", fontsize=6)
+    else:
         axes.text(0.5, 0.9, "says nothing: correlated noise", ha="center", transform=axes.transAxes)
