@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser test-export docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser test-export programs-browser programs-slurm programs-export programs-kill docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,17 +42,13 @@ test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-slurm: $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a real Slurm on this machine
-	@command -v slurmctld munged >/dev/null || [ "$$(id -u)" != 0 ] || \
-	  { apt-get update -q && apt-get install -yq --no-install-recommends slurm-wlm munge; } || true
+test-slurm: programs-slurm $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a real Slurm on this machine
 	$(BIN)/python -m pytest -m slurm $(ARGS)
 
 test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
 
-test-browser: $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
-	  { echo "Chromium and its driver are needed; on Debian: apt-get install chromium chromium-driver" >&2; exit 1; }
+test-browser: programs-browser $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 test-export: $(VENV)/.export  ## models and images in ONNX Runtime, bioimageio.core and HyperSpy
@@ -110,6 +106,25 @@ clean:  ## remove results and Snakemake's own records (not the environment)
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	rm -rf .snakemake
 
+# what the slower suites need that is no Python package; root on Debian installs it where it is missing
+programs-browser:
+	$(call programs,chromium chromedriver npm,chromium chromium-driver npm)
+	@mkdir -p $(VENV)/axe && cd $(VENV)/axe && { test -f axe-core-$(AXE).tgz || npm pack --silent axe-core@$(AXE); } && \
+	  tar -xzf axe-core-$(AXE).tgz --strip-components=1 package/axe.min.js package/LICENSE
+
+programs-slurm:
+	$(call programs,munged slurmctld slurmd,munge slurm-wlm)
+
+programs-export programs-kill:
+	@: # none
+
+define programs
+	@found() { for program in $(1); do command -v $$program >/dev/null || return 1; done; }; \
+	  found || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -q && apt-get install -yq --no-install-recommends $(2); } || true; \
+	  found || { echo "Needed: $(1); on Debian: apt-get install $(2)" >&2; exit 1; }
+endef
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -143,9 +158,5 @@ $(VENV)/.export: $(VENV)/.test
 	@touch $@
 
 $(VENV)/.browser: $(VENV)/.test
-	@command -v npm >/dev/null || { echo "npm is needed to fetch axe-core; on Debian: apt-get install npm" >&2; exit 1; }
 	$(INSTALL) --group browser
-	mkdir -p $(VENV)/axe
-	cd $(VENV)/axe && npm pack --silent axe-core@$(AXE) && \
-	  tar -xzf axe-core-$(AXE).tgz --strip-components=1 package/axe.min.js package/LICENSE
 	@touch $@

@@ -11,42 +11,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import ROOT
+from made_up_models import SCALED, made_up
 from temdenoise import commands
 from temdenoise.learning.inference import Denoiser, load
-from temdenoise.learning.networks import UNet
 from temdenoise.micrographs import models
-from temdenoise.micrographs.example import example_image
-from temdenoise.micrographs.signals import denoise_signal
+from temdenoise.sharing.example import example_image
+from temdenoise.sharing.signals import denoise_signal
 
 # what other programs warn of on their way
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 
-ABOUT = {
-    "method": "universal",
-    "trained_on": "all",
-    "c_noise_train": [0.1, 2.0],
-    "sampling_angstrom": 0.15,
-    "sampling_range_angstrom": [0.12, 0.17],
-    "image_kind": "adf",
-    "clean_mean": 0.3,
-    "clean_std": 0.2,
-    "spacings_angstrom": {"mos2": 2.7366},
-    "sigma_factor": 1.3,
-}
 PRETRAINED = sorted(models.FOLDER.glob("*.pt"))
 
 
 def made(folder, *, standardised, levels=3):
     """A model with random weights that does change what it is given, as its file."""
-    torch.manual_seed(1)
-    network = UNet(width=8, levels=levels).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.03 * torch.randn_like(parameter))
+    about = SCALED | {"standardised": standardised}
     path = folder / f"{'standardised' if standardised else 'plain'}-{levels}.pt"
-    Denoiser(network, ABOUT | {"standardised": standardised}).save(path)
+    made_up(about, width=8, levels=levels, stirred=0.03).save(path)
     return path
 
 
@@ -100,7 +83,7 @@ def test_onnx_minds_no_unit_where_the_model_does_not(folder, rng):
     model = made(folder, standardised=True)
     run("export", model, "--onnx", folder / "unit.onnx")
     session = onnxruntime.InferenceSession(folder / "unit.onnx")
-    image, _ = example_image(ABOUT, shape=(96, 64))
+    image, _ = example_image(SCALED, shape=(96, 64))
     for scale, offset in ((1e-10, 3e-9), (4000, 3e4)):
         noisy = (scale * image + offset).astype(np.float32)
         denoised, sigma = session.run(None, {"noisy": noisy[None, None]})
@@ -144,7 +127,7 @@ def test_the_zoo_refuses_answers_that_are_not_the_models(folder, monkeypatch, tm
     """That the check above can fail."""
     monkeypatch.setenv("BIOIMAGEIO_CACHE_PATH", str(tmp_path / "cache"))
     from bioimageio.core import test_model
-    from temdenoise.micrographs import zoo
+    from temdenoise.sharing import zoo
 
     model = made(folder, standardised=False)
     real = Denoiser.denoise
@@ -163,7 +146,7 @@ def signal(rng):
     """A series of two frames, calibrated, with metadata."""
     import hyperspy.api as hs
 
-    frames = [example_image(ABOUT, shape=(96, 128), seed=i)[0] for i in (0, 1)]
+    frames = [example_image(SCALED, shape=(96, 128), seed=i)[0] for i in (0, 1)]
     made = hs.signals.Signal2D((4000 + 800 * np.stack(frames)).astype(np.uint16))
     for axis, name in zip(made.axes_manager.signal_axes, "xy", strict=True):
         axis.name, axis.scale, axis.units, axis.offset = name, 0.015, "nm", 7.0

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 from conftest import snakemake
+from made_up_models import DENSITY, made_up
 from temdenoise.files import read_table
-from temdenoise.learning.inference import Denoiser
-from temdenoise.learning.networks import UNet
 from temdenoise.micrographs.readers import read
 from temdenoise.storage import read_images
 
@@ -15,8 +14,7 @@ from temdenoise.storage import read_images
 @pytest.fixture
 def project(tmp_path, rng):
     """A folder with a model and a micrograph; what it needs on the command line."""
-    about = {"trained_on": "all", "c_noise_train": [0.02, 1.0], "sampling_angstrom": 0.2}
-    Denoiser(UNet(width=4, levels=2).eval(), about).save(tmp_path / "model.pt")
+    made_up(DENSITY).save(tmp_path / "model.pt")
     np.save(tmp_path / "scan.v2.npy", rng.poisson(100, (96, 80)))
     return tmp_path
 

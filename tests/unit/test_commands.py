@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import torch
 from conftest import ROOT
+from made_up_models import ADF, made_up
 from temdenoise import commands
 from temdenoise.files import read_table
-from temdenoise.learning.inference import Denoiser
-from temdenoise.learning.networks import UNet
 from temdenoise.micrographs import memory, models
 from temdenoise.micrographs.denoising import recorded
 from temdenoise.micrographs.readers import read
@@ -24,33 +22,18 @@ REAL = os.environ.get("TEMDENOISE_REAL_DATA")
 PIXEL = 0.15  # Å
 
 
-ABOUT = {
-    "method": "universal",
-    "trained_on": "all",
-    "c_noise_train": [0.02, 2.0],
-    "sampling_angstrom": 0.15,
-    "sampling_range_angstrom": [0.12, 0.17],
-    "image_kind": "adf",
-    "spacings_angstrom": {"mos2": 2.7366},
-}
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A network as it starts: it takes nothing away, so that scales can be followed exactly."""
-    torch.manual_seed(0)
+    """A network that takes nothing away."""
     path = tmp_path_factory.mktemp("models") / "model.pt"
-    Denoiser(UNet(width=4, levels=2).eval(), ABOUT).save(path)
+    made_up(ADF).save(path)
     return path
 
 
 @pytest.fixture
 def bad_model(tmp_path):
-    """A network that makes everything worse."""
-    torch.manual_seed(0)
-    network = UNet(width=4, levels=2).eval()
-    torch.nn.init.normal_(network.head.weight, std=10)
-    Denoiser(network, ABOUT).save(tmp_path / "bad.pt")
+    """A network of random weights, which makes everything worse."""
+    made_up(ADF, stirred=1.0).save(tmp_path / "bad.pt")
     return tmp_path / "bad.pt"
 
 

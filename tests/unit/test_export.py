@@ -3,38 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from made_up_models import SCALED, made_up
 from temdenoise import commands
-from temdenoise.learning.inference import Denoiser
-from temdenoise.learning.networks import UNet
 from temdenoise.micrographs.calibration import first_ring
-from temdenoise.micrographs.example import example_image
-from temdenoise.micrographs.export import Portable, export_onnx, scaling
 from temdenoise.micrographs.fitting import background, trained_range
 from temdenoise.micrographs.spectrum import lattice_peaks, spectrum
-from temdenoise.micrographs.zoo import export_zoo
-
-ABOUT = {
-    "method": "universal",
-    "trained_on": "all",
-    "c_noise_train": [0.1, 2.0],
-    "sampling_angstrom": 0.1,
-    "sampling_range_angstrom": [0.08, 0.3],
-    "image_kind": "adf",
-    "clean_mean": 0.3,
-    "clean_std": 0.2,
-    "spacings_angstrom": {"mos2": 2.7366},
-    "sigma_factor": 1.3,
-}
+from temdenoise.sharing.example import example_image
+from temdenoise.sharing.export import Portable, export_onnx, scaling
+from temdenoise.sharing.zoo import export_zoo
 
 
-def stirred(levels=3, **about):
-    """A network with random weights that does change what it is given."""
-    torch.manual_seed(1)
-    network = UNet(width=4, levels=levels).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return Denoiser(network, ABOUT | about)
+def stirred(**about):
+    """A model that does change what it is given."""
+    return made_up(SCALED | about, levels=3, stirred=0.05)
 
 
 @pytest.mark.parametrize("standardised", [False, True])
@@ -62,17 +43,17 @@ def test_the_portable_graph_leaves_an_empty_image_alone():
 
 
 def test_scaling_is_told():
-    assert "mean 0.3 and standard deviation 0.2" in scaling(ABOUT)
-    assert "0.08 to 0.3 Å" in scaling(ABOUT)
-    assert "any unit" in scaling(ABOUT | {"standardised": True})
+    assert "mean 0.3 and standard deviation 0.2" in scaling(SCALED)
+    assert "0.12 to 0.17 Å" in scaling(SCALED)
+    assert "any unit" in scaling(SCALED | {"standardised": True})
 
 
 @pytest.mark.parametrize("kind", ["adf", "density"])
 def test_the_example_is_what_the_model_knows(kind):
-    about = ABOUT | {"image_kind": kind}
+    about = SCALED | {"image_kind": kind}
     trained = trained_range(about)
     noisy, clean = example_image(about, shape=(256, 320))
-    step = np.sqrt(0.08 * 0.3)
+    step = np.sqrt(0.12 * 0.17)
     assert clean.mean() == pytest.approx(trained.mean, abs=0.02)
     assert clean.std() == pytest.approx(trained.contrast, rel=0.1)
     assert (noisy - clean).std() == pytest.approx(trained.contrast, rel=0.02)

@@ -8,13 +8,14 @@ from fnmatch import fnmatch
 import pytest
 import torch
 from conftest import ROOT
+from made_up_models import ADF, made_up
 from temdenoise import commands
 from temdenoise.errors import DataError
 from temdenoise.files import write_json, write_table
 from temdenoise.learning.inference import Denoiser, load
-from temdenoise.learning.networks import UNet
-from temdenoise.micrographs import models, publishing
+from temdenoise.micrographs import models
 from temdenoise.seals import digest
+from temdenoise.sharing import publishing
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 METHODS = {("raw", ""): 0.9, ("constant", ""): 0.99, ("median", ""): 0.5, ("wavelet", ""): 0.4}
@@ -33,24 +34,18 @@ def rows(noise, c_noise):
 @pytest.fixture
 def results(tmp_path):
     """What a finished run leaves, as far as publishing reads it."""
-    torch.manual_seed(0)
-    about = {
-        "method": "universal",
-        "trained_on": "all",
+    about = ADF | {
         "c_noise_train": [0.1, 1.0],
         "sampling_angstrom": 0.1,
         "sampling_range_angstrom": [0.08, 0.3],
-        "image_kind": "adf",
         "spacings_angstrom": {"graphene": 2.13, "mos2": 2.74},
         "structures": ["train-0000"],
         "seed": 5,
         "options": {"steps": 10, "batch": 4, "patch": 64, "rotation": True},
     }
     folder = tmp_path / "run/results"
-    network = UNet(width=4, levels=2).eval()
-    torch.nn.init.normal_(network.head.weight, std=0.1)
     model = folder / "models/universal/model.pt"
-    Denoiser(network, about).save(model)
+    made_up(about, stirred=0.02).save(model)
     quality = [
         row for noise in ("dose", "rows") for c in (0.1, 0.5, 1.0, 2.0) for row in rows(noise, c)
     ]

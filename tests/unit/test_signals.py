@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from made_up_models import ADF, made_up
 from temdenoise.errors import DataError
-from temdenoise.learning.inference import Denoiser
-from temdenoise.learning.networks import UNet
-from temdenoise.micrographs.signals import denoise_signal
+from temdenoise.sharing.signals import denoise_signal
 
 PIXEL = 0.15  # Å
 
@@ -34,9 +33,8 @@ class Signal:
 
 @pytest.fixture(scope="module")
 def model():
-    """It takes nothing away, as every network at its start."""
-    about = {"c_noise_train": [0.02, 2.0], "sampling_angstrom": PIXEL, "image_kind": "adf"}
-    return Denoiser(UNet(width=4, levels=2).eval(), about)
+    """It takes nothing away."""
+    return made_up(ADF)
 
 
 @pytest.fixture

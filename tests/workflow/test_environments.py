@@ -41,10 +41,10 @@ FORBIDDEN = {
     "micrographs.readers": "ase gpaw scipy torch matplotlib",
     "micrographs.writers": "ase gpaw scipy torch matplotlib",
     # other programs' packages are no part of any run
-    "micrographs.export": "onnx onnxscript onnxruntime pytorch_lightning yaml",
-    "micrographs.publishing": "onnx yaml matplotlib pytorch_lightning pytorch_msssim skimage",
-    "micrographs.signals": "hyperspy dask pytorch_lightning pytorch_msssim skimage",
-    "micrographs.zoo": "onnx onnxscript onnxruntime bioimageio pytorch_lightning yaml",
+    "sharing.export": "onnx onnxscript onnxruntime pytorch_lightning yaml",
+    "sharing.publishing": "onnx yaml matplotlib pytorch_lightning pytorch_msssim skimage",
+    "sharing.signals": "hyperspy dask pytorch_lightning pytorch_msssim skimage",
+    "sharing.zoo": "onnx onnxscript onnxruntime bioimageio pytorch_lightning yaml",
     # the command answers at once, before anything heavy is imported
     "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
     # used where Snakemake itself runs
@@ -64,6 +64,7 @@ WINGS = {
     "judging": {"images", "learning"},
     "showing": {"images"},
     "micrographs": {"images", "learning", "judging"},
+    "sharing": {"images", "learning", "judging", "micrographs"},
 }
 
 

@@ -18,9 +18,8 @@ import tifffile
 import yaml
 from ase import Atoms
 from conftest import ROOT
+from made_up_models import DENSITY, made_up
 from temdenoise.configuration import SPLITS, checked
-from temdenoise.learning.inference import Denoiser
-from temdenoise.learning.networks import UNet
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -150,8 +149,7 @@ def test_installed_program_denoises_as_written(tmp_path, lattice):
     subprocess.run([sys.executable, "-m", *install, *options], cwd=_copy(tmp_path), check=True)
     model = tmp_path / "results/models/universal/model.pt"
     model.parent.mkdir(parents=True)
-    about = {"trained_on": "all", "c_noise_train": [0.02, 1.0], "sampling_angstrom": 0.2}
-    Denoiser(UNet(width=4, levels=2).eval(), about).save(model)
+    made_up(DENSITY).save(model)
     # what a file holds is judged by its content
     tifffile.imwrite(
         tmp_path / "scan.dm4",

@@ -228,11 +228,11 @@ def _export(options: argparse.Namespace) -> int:
     models = import_module("temdenoise.micrographs.models")
     path, denoiser = models.named(options.model)
     if options.onnx:
-        export = import_module("temdenoise.micrographs.export")
+        export = import_module("temdenoise.sharing.export")
         export.export_onnx(denoiser, options.onnx)
         _say(f"written: {options.onnx}\n{export.scaling(denoiser.about)}")
     if options.zoo:
-        publishing = import_module("temdenoise.micrographs.publishing")
+        publishing = import_module("temdenoise.sharing.publishing")
         model_card = import_module("temdenoise.showing.model_card")
         # results/models/universal/model.pt is the model "universal"
         stem, folder = Path(path).stem, Path(path).parent.name
@@ -241,14 +241,14 @@ def _export(options: argparse.Namespace) -> int:
             text = own.read_text(encoding="utf-8")
         else:
             text = model_card.card(name, publishing.described_by(denoiser), denoiser.about)
-        zoo = import_module("temdenoise.micrographs.zoo")
+        zoo = import_module("temdenoise.sharing.zoo")
         zoo.export_zoo(denoiser, options.zoo, name=name, documentation=text)
         _say(f"written: {options.zoo}")
     return 0
 
 
 def _publish(options: argparse.Namespace) -> int:
-    publishing = import_module("temdenoise.micrographs.publishing")
+    publishing = import_module("temdenoise.sharing.publishing")
     card = import_module("temdenoise.showing.model_card")
     _say(
         publishing.publish(

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[1] / "models"
 """Where the models that come with the package lie, each with its card."""
 
 INDEX = "models.json"
-"""What a folder of published models holds, with their SHA-256; see `publishing`."""
+"""What a folder of published models holds, with their SHA-256; see `sharing.publishing`."""
 
 
 def index(folder: Path) -> Mapping[str, Mapping[str, Any]]:

@@ -31,7 +31,7 @@ def card(
         Of the model.
     entry
         Its entry in ``models.json``, or of a model that is not published the part of
-        `micrographs.publishing.described_by`.
+        `sharing.publishing.described_by`.
     about
         What the model says of itself.
     quality, fidelity

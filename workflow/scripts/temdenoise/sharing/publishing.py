@@ -16,10 +16,10 @@ from temdenoise.errors import DataError
 from temdenoise.files import atomic, read_json, read_table, write_json
 from temdenoise.learning.inference import FORMAT, Denoiser, load
 from temdenoise.learning.networks import UNet
-from temdenoise.micrographs.example import example_image
 from temdenoise.micrographs.fitting import trained_range
 from temdenoise.micrographs.models import FOLDER, INDEX, index
 from temdenoise.seals import digest
+from temdenoise.sharing.example import example_image
 
 LARGEST = 10_000_000
 """Most that all models of a folder may take together [bytes]."""

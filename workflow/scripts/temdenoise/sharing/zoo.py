@@ -14,9 +14,9 @@ from temdenoise import __version__
 from temdenoise.errors import DataError
 from temdenoise.files import atomic
 from temdenoise.learning.inference import Denoiser
-from temdenoise.micrographs.example import example_image
-from temdenoise.micrographs.export import OPSET, SMALLEST, export_onnx, scaling
 from temdenoise.micrographs.fitting import trained_range
+from temdenoise.sharing.example import example_image
+from temdenoise.sharing.export import OPSET, SMALLEST, export_onnx, scaling
 
 FORMAT_VERSION = "0.5.4"
 """Of the zoo's description of models."""

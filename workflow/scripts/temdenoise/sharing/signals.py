@@ -1,7 +1,7 @@
 """A HyperSpy signal in, a HyperSpy signal out.
 
     import hyperspy.api as hs
-    from temdenoise.micrographs.signals import denoise_signal
+    from temdenoise.sharing.signals import denoise_signal
     denoised = denoise_signal(hs.load("scan.dm4"))
 
 HyperSpy itself is not imported here.
