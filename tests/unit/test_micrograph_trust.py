@@ -153,6 +153,16 @@ def test_impulses_are_replaced_and_counted(rng):
     assert not untouched.any()
 
 
+@pytest.mark.parametrize("dose", [0.005, 0.05, 0.5])
+def test_single_counts_are_not_taken_for_hot_pixels(rng, dose):
+    counts = rng.poisson(dose, (256, 256)).astype(float)
+    assert without_impulses(counts)[1].mean() < 1e-4
+    counts[10, 20] = 60
+    clean, hot = without_impulses(counts)
+    assert hot[10, 20]
+    assert clean[10, 20] <= 1
+
+
 def test_resampling_keeps_what_both_grids_hold(rng):
     image = hexagonal((240, 200)).astype(np.float32)
     finer = resample(image, (360, 300))

@@ -148,8 +148,12 @@ def without_impulses(image: np.ndarray, *, threshold: float = 8.0) -> tuple[np.n
     around = median_filter(image, 3, mode="mirror")
     away = image - around
     sample = np.abs(away[:: max(1, away.shape[0] // 1024), :: max(1, away.shape[1] // 1024)])
-    # where most pixels equal their surroundings there is no scale to judge by
-    spread = 1.4826 * float(np.median(sample)) or float(sample.std())
+    spread = 1.4826 * float(np.median(sample))
+    if spread == 0:  # most pixels equal their surroundings: single counts, or a flat image
+        counted = sample[sample > 0]
+        spread = float(sample.std())
+        if counted.size > IMPULSES * sample.size:
+            spread = max(spread, float(np.median(counted)))
     hot = bad | (np.abs(away) > threshold * spread) if spread > 0 else bad
     image[hot] = around[hot]
     return image, hot

@@ -1,0 +1,79 @@
+"""What the damping of `temdenoise denoise` does where the clean image is known.
+
+For every noise of a run's test split and every C: the error of the denoised image over the
+standard deviation of the clean one, as the network shows it and damped to what the noisy image
+bears out (docs/micrographs.md), and what share of the network's contrast is left. Frames are
+denoised as micrographs are: nothing but their pixel size is told.
+
+    python tests/benchmarks/damping.py RUN [--model universal] [--images 6]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+import numpy as np
+from temdenoise.images.datasets import read_dataset
+from temdenoise.learning.inference import load
+from temdenoise.micrographs.denoising import apply, borne_out, prepare, recorded
+from temdenoise.micrographs.fitting import trained_range
+
+
+def errors(clean, noisy, denoiser, trained, sampling):
+    """Error as the network shows it and damped, over the clean deviation, and share left."""
+    prepared = prepare(noisy, trained, sampling=sampling)
+    given = (denoiser, prepared.image)
+    options = {"sampling": sampling}
+    damped = borne_out(*given, prepared.fit, trained, prepared.noise, **options)
+    found = [
+        apply(*given, fitted, trained, **options).denoised for fitted in (prepared.fit, damped)
+    ]
+    # what varies slowly is kept as recorded, with its background: it is not judged
+    wanted = clean - recorded(clean, sampling)
+    kept = recorded(prepared.image, sampling)
+    away = [np.sqrt(np.mean((image - kept - wanted) ** 2)) / wanted.std() for image in found]
+    return [*away, damped.support.share]
+
+
+def main() -> None:
+    """Denoise the frames, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--model", default="universal", help="of the run; or a path")
+    parser.add_argument("--images", type=int, default=6)
+    options = parser.parse_args()
+    results = options.run / "results"
+    path = Path(options.model)
+    if path.suffix != ".pt":
+        path = results / "models" / options.model / "model.pt"
+    denoiser = load(path)
+    trained = trained_range(denoiser.about)
+    print("| noise | C | error | damped | ratio | share left |\n|---|---|---|---|---|---|")
+    for folder in sorted((results / "datasets").iterdir()):
+        files = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
+        data = read_dataset(**{k: str(folder / "test" / name) for k, name in files.items()})
+        for c_noise in data.c_noise:
+            frames = [f for f in data.frames if f.c_noise == c_noise][: options.images]
+            found = [
+                errors(
+                    np.array(data.clean[frame.image], np.float32),
+                    data.noisy[frame.index],
+                    denoiser,
+                    trained,
+                    data.sampling,
+                )
+                for frame in frames
+            ]
+            plain, damped, share = np.mean(found, axis=0)
+            print(
+                f"| {folder.name} | {c_noise:g} | {plain:.3f} | {damped:.3f} | "
+                f"{damped / plain:.2f} | {share:.2f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
