@@ -52,9 +52,10 @@ def test_graph_of_each_configuration(tmp_path, name):
     assert found == expected(config)
 
 
-def test_graph_of_several_crystals(tmp_path):
-    config = checked(yaml.safe_load((ROOT / "config/adf.yaml").read_text()))
-    found = jobs(tmp_path, "--configfile", "config/adf.yaml")
+@pytest.mark.parametrize("name", ["adf", "hrtem"])
+def test_graph_of_several_crystals(tmp_path, name):
+    config = checked(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    found = jobs(tmp_path, "--configfile", f"config/{name}.yaml")
     assert found["build_other_crystal"] == len(config["structures"]["others"])
     assert found["form_image"] == sum(config["structures"]["count"].values())
     assert found["collect_tables"] == 4
