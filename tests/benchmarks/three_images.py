@@ -1,10 +1,9 @@
 """One structure as density, ADF and HRTEM, at three strengths of noise, denoised: a picture.
 
 Graphene with a vacancy and a silicon atom. Needs abTEM (`make imaging`) and the universal
-models of a density run and of an ADF run; HRTEM is denoised by that of the density run, which
-knows dark pores but not this contrast.
+models of a density run, of config/adf.yaml and of config/hrtem.yaml.
 
-    python tests/benchmarks/three_images.py --density MODEL --adf MODEL [--png PICTURE]
+    python tests/benchmarks/three_images.py --density MODEL --adf MODEL --hrtem MODEL [--png FILE]
 """
 
 import argparse
@@ -31,7 +30,7 @@ from temdenoise.seeding import generator
 from temdenoise.showing.style import DOUBLE_COLUMN, journal, show_image
 
 SAMPLING = {"density": 0.2, "adf": 0.12, "hrtem": 0.15}
-LEVELS = {"density": (0.1, 0.3, 0.6), "adf": (3e5, 3e4, 1e4), "hrtem": (1e4, 2e3, 500)}
+LEVELS = {"density": (0.1, 0.3, 0.6), "adf": (3e5, 1e5, 3e4), "hrtem": (1e4, 2e3, 500)}
 TITLES = {"density": "Density (DFT)", "adf": "ADF-STEM, 60 kV", "hrtem": "HRTEM, 80 kV"}
 SHOWN = 18.0  # Å
 DFT = {
@@ -69,12 +68,11 @@ def clean_images(atoms):
 def main() -> None:
     """Draw and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--density", type=Path, required=True)
-    parser.add_argument("--adf", type=Path, required=True)
+    for kind in SAMPLING:
+        parser.add_argument(f"--{kind}", type=Path, required=True)
     parser.add_argument("--png", type=Path, default=ROOT / "docs/three_images.png")
     arguments = parser.parse_args()
-    dark, bright = load(arguments.density), load(arguments.adf)
-    models = {"density": dark, "adf": bright, "hrtem": dark}
+    models = {kind: load(getattr(arguments, kind)) for kind in SAMPLING}
     atoms = structure()
     with journal():
         figure, axes = plt.subplots(3, 7, figsize=(DOUBLE_COLUMN, 3.5), layout="constrained")
