@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import fft
 from scipy.ndimage import gaussian_filter
-from temdenoise.micrographs.stein import KNOTS, PLAIN, Support, filtered, supported
+from scipy.optimize import lsq_linear
+from temdenoise.micrographs.stein import KNOTS, PLAIN, Support, combined, supported
 
 SAMPLING = (0.2, 0.25)
 SHAPE = (192, 160)
@@ -28,32 +29,38 @@ def wave(frequency, *, shape=SHAPE):
     )
 
 
-def find(noisy, shown, sigma=1.0):
-    return supported(noisy, shown, noisy, sigma=sigma, sampling=SAMPLING)
+def find(noisy, shown, *, sigma=1.0, floor=1.0):
+    """The factors, and what comes of them."""
+    rest = lambda image: image  # noqa: E731
+    floor = np.full(len(KNOTS), floor)
+    found = supported(noisy, shown, rest, sigma=sigma, floor=floor, sampling=SAMPLING)
+    return found, combined(shown(noisy), noisy, found, sampling=SAMPLING)
+
+
+def error(image, clean):
+    return np.mean((image - clean) ** 2)
 
 
 @pytest.mark.parametrize(("strength", "factor"), [(2.0, 0.5), (1.25, 0.8), (1.0, 1.0)])
 def test_a_lattice_shown_too_strong_is_damped_to_what_is_there(rng, strength, factor):
     clean = wave(0.45)
-    found = find(clean + rng.standard_normal(SHAPE), lambda _: strength * clean)
+    noisy = clean + rng.standard_normal(SHAPE)
+    found, result = find(noisy, lambda _: strength * clean, floor=1e6)
     assert np.interp(0.45, KNOTS, found.factors) == pytest.approx(factor, abs=0.03)
     assert found.share == pytest.approx(factor, abs=0.03)
-
-
-def test_nothing_is_made_stronger(rng):
-    clean = wave(0.45)
-    found = find(clean + rng.standard_normal(SHAPE), lambda _: 0.5 * clean)
-    assert max(found.factors) == 1
+    assert error(result, clean) < 1e-3
+    assert max(found.recorded) < 1e-3
 
 
 def test_what_follows_the_noise_is_known_from_what_follows_the_image(rng):
     # of white noise, a linear denoiser passes on as much as of a change: nothing is there
     noise = rng.standard_normal(SHAPE)
     smooth = lambda image: gaussian_filter(image, 0.5, mode="mirror")  # noqa: E731
-    found = find(noise, smooth)
+    found, result = find(noise, smooth)
     assert found.share < 0.1
+    assert result.std() < 0.05
     # as long as its level is told rightly
-    assert find(noise, smooth, sigma=0.5).share > 0.5
+    assert find(noise, smooth, sigma=0.5)[0].share > 0.5
 
 
 def test_factors_are_those_of_the_clean_image(rng):
@@ -66,30 +73,50 @@ def test_factors_are_those_of_the_clean_image(rng):
     def shown(image):  # not linear, and far from the best
         return 2 * np.tanh(gaussian_filter(image, 0.7, mode="mirror"))
 
-    found = find(noisy, shown)
-    answer, truth = (fft.dctn(a, norm="ortho") for a in (shown(noisy), clean))
-    here = lambda factors: np.interp(FREQUENCY, KNOTS, factors)  # noqa: E731
-    hats = [here(np.eye(len(KNOTS))[i]) * answer for i in range(len(KNOTS))]
-    best = np.linalg.lstsq(np.stack([h.ravel() for h in hats], 1), truth.ravel(), rcond=None)[0]
-    errors = {
-        name: ((here(factors) * answer - truth) ** 2).mean()
-        for name, factors in (("found", found.factors), ("best", best), ("plain", PLAIN.factors))
-    }
-    assert errors["best"] <= errors["found"] <= 1.03 * errors["best"]
-    assert errors["found"] < 0.9 * errors["plain"]
+    _, result = find(noisy, shown)
+    answer, image, truth = (fft.dctn(a, norm="ortho").ravel() for a in (shown(noisy), noisy, clean))
+    here = [np.interp(FREQUENCY, KNOTS, one).ravel() for one in np.eye(len(KNOTS))]
+    bands = np.stack([hat * part for part in (answer, image) for hat in here], 1)
+    best = lsq_linear(bands, truth, bounds=(0, 1))
+    least = np.mean((bands @ best.x - truth) ** 2)
+    assert least <= error(result, clean) <= 1.08 * least
+    assert error(result, clean) < 0.9 * error(shown(noisy), clean)
 
 
-def test_filter_multiplies_each_frequency_by_its_factor():
-    factors = tuple(np.linspace(1, 0, len(KNOTS)))
+@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+def test_whatever_the_network_no_gaussian_is_better(rng, noise):
+    clean = gaussian_filter(rng.standard_normal(SHAPE), 1.5, mode="mirror") * 5 + wave(0.5)
+    noisy = clean + noise * rng.standard_normal(SHAPE)
+    wrong = rng.standard_normal(SHAPE)
+    _, result = find(noisy, lambda _: wrong, sigma=noise, floor=noise**2)
+    gaussians = [
+        error(gaussian_filter(noisy, sigma, mode="mirror"), clean)
+        for sigma in np.geomspace(0.2, 3, 12)
+    ]
+    assert error(result, clean) < 1.02 * min(gaussians)
+
+
+def test_what_is_recorded_almost_without_noise_stays(rng):
+    clean = wave(0.4) + wave(0.7)
+    noisy = clean + 0.01 * rng.standard_normal(SHAPE)
+    shown = lambda image: gaussian_filter(image, 1.0, mode="mirror")  # noqa: E731
+    _, result = find(noisy, shown, sigma=0.01, floor=1e-4)
+    assert error(shown(noisy), clean) > 0.1
+    assert error(result, clean) < 2e-4
+
+
+def test_each_frequency_is_multiplied_by_its_factor():
+    down, up = (tuple(np.linspace(*ends, len(KNOTS))) for ends in ((1, 0), (0, 0.5)))
     for frequency in (0.1, 0.33, 0.9):
         image = wave(frequency).astype(np.float32)
         exact = round(2 * frequency * SHAPE[0] * SAMPLING[0]) / (2 * SHAPE[0] * SAMPLING[0])
-        out = filtered(image, Support(factors, 1.0), sampling=SAMPLING)
-        np.testing.assert_allclose(out, np.interp(exact, KNOTS, factors) * image, atol=1e-4)
-    assert filtered(image, PLAIN, sampling=SAMPLING) is image
+        out = combined(image, 2 * image, Support(down, up, 1.0), sampling=SAMPLING)
+        factor = np.interp(exact, KNOTS, down) + 2 * np.interp(exact, KNOTS, up)
+        np.testing.assert_allclose(out, factor * image, atol=1e-4)
+    assert combined(image, 2 * image, PLAIN, sampling=SAMPLING) is image
 
 
 def test_no_noise_or_no_answer_leaves_all_as_it_is(rng):
     image = rng.standard_normal(SHAPE)
-    assert find(image, lambda y: y, sigma=0.0) == PLAIN
-    assert find(image, np.zeros_like) == PLAIN
+    assert find(image, lambda y: y, sigma=0.0)[0] == PLAIN
+    assert find(image, np.zeros_like)[0] == PLAIN

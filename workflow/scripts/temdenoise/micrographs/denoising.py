@@ -19,7 +19,7 @@ from temdenoise.micrographs.fitting import (
 )
 from temdenoise.micrographs.noise_estimate import Noise, estimate, without_impulses
 from temdenoise.micrographs.spectrum import Spectrum, middle, spectrum
-from temdenoise.micrographs.stein import filtered, supported
+from temdenoise.micrographs.stein import KNOTS, combined, supported
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def apply(
 
     The slow background is taken off, kept, and put back. What the network takes away besides
     that varies more slowly than any lattice is put back, too: a network that knows
-    contamination takes off what may be thickness. What the network shows apart from them is
-    damped to what the image bears out, if the fit says how much that is.
+    contamination takes off what may be thickness. Apart from them, the network and the image
+    itself are weighed by what the image bears out, if the fit says how much that is.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def apply(
     denoised -= np.float32(trained.mean)
     denoised = resample(denoised, image.shape)
     denoised /= np.float32(fitted.gain)
-    denoised = filtered(denoised, fitted.support, sampling=sampling)
+    denoised = combined(denoised, image - slow, fitted.support, sampling=sampling)
     denoised += slow
     denoised += background(image - denoised, sampling, width=KEPT)
     sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
@@ -199,8 +199,21 @@ def borne_out(
         applied = apply(denoiser, image, fitted, trained, sampling=sampling)
         return applied.denoised - recorded(image, sampling)
 
-    wanted = image - recorded(image, sampling)
-    found = supported(image, shown, wanted, sigma=noise.sigma, sampling=sampling)
+    def rest(image: np.ndarray) -> np.ndarray:
+        return image - recorded(image, sampling)
+
+    rings = spectrum(image, sampling)
+    floor = np.interp(KNOTS, rings.centres, rings.floor)
+    if not noise.white:  # lines are in no ring's floor: take nothing of the image itself
+        floor[:] = np.square(image).sum()
+    found = supported(
+        image,
+        shown,
+        rest,
+        sigma=noise.sigma,
+        floor=floor,
+        sampling=sampling,
+    )
     return replace(fitted, support=found)
 
 

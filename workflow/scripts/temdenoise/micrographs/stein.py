@@ -1,20 +1,23 @@
 """How much of what a network shows the image bears out, by spatial frequency.
 
-Nothing is added and nothing made stronger: bands of the network's answer are damped.
+Bands of the network's answer are damped, and where the image itself is better, so much
+of it is put in their place: nothing that is in neither is added. With the network alone
+unfit, what is left is the best filter of that kind, which no Gaussian excels.
 
 Stein's unbiased risk estimate tells the squared error of a denoised image without the clean
 one: the part of the answer that merely follows the noise is the noise's variance times the
 answer's divergence, which one further pass with a small random change measures. With it the
-best factor on each band of the answer is found by least squares, as if the clean image were
+best factors on the bands are found by least squares, as if the clean image were
 known (C. Stein, Ann. Statist. 9, 1135 (1981); S. Ramani et al., IEEE Trans. Image Process. 17,
 1540 (2008); F. Luisier, T. Blu, M. Unser, ibid. 16, 593 (2007)).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
+from scipy.optimize import lsq_linear
 
 KNOTS = tuple(float(f) for f in np.arange(1, 17) * 0.08)
 """Spatial frequencies between which the factor is interpolated linearly [1/Å]."""
@@ -28,30 +31,34 @@ CHANGE = 0.1
 
 @dataclass(frozen=True)
 class Support:
-    """Factors on what a network shows.
+    """Factors from 0 to 1 at the frequencies `KNOTS`.
 
     Attributes
     ----------
     factors
-        At the frequencies `KNOTS`.
+        On what the network shows.
+    recorded
+        On the image as recorded.
     share
-        Part of the network's contrast (its standard deviation) that is left by them.
+        Contrast (standard deviation) of the result over that of what the network shows.
     """
 
     factors: tuple[float, ...]
+    recorded: tuple[float, ...]
     share: float
 
 
-PLAIN = Support((1.0,) * len(KNOTS), 1.0)
+PLAIN = Support((1.0,) * len(KNOTS), (0.0,) * len(KNOTS), 1.0)
 """All is taken as the network shows it."""
 
 
 def supported(
     image: np.ndarray,
     shown: Callable[[np.ndarray], np.ndarray],
-    wanted: np.ndarray,
+    rest: Callable[[np.ndarray], np.ndarray],
     *,
     sigma: float,
+    floor: Sequence[float],
     sampling: tuple[float, float],
 ) -> Support:
     """Find the factors with the least squared error from the clean image.
@@ -62,52 +69,70 @@ def supported(
         Shape (rows, columns), with white noise.
     shown
         Gives what the network shows of an image, without what is kept as recorded.
-    wanted
-        The image without what is kept as recorded.
+    rest
+        Gives an image without what is kept as recorded; linear.
     sigma
         Standard deviation of the noise.
+    floor
+        Power between the lattice's peaks at the frequencies `KNOTS`. Where it lies above
+        sigma², as slightly correlated noise does, the image itself is taken to hold that
+        much noise.
     sampling
         Pixel size [Å].
 
     Notes
     -----
-    With F the answer, y the image and b a change of random signs, the product of F with the
-    clean image is <F, y> - sigma² <(F(y + e b) - F(y)) / e, b> on average.
+    With F a part of the answer, y the image and b a change of random signs, the product of F
+    with the clean image is <F, y> - sigma² <(F(y + e b) - F(y)) / e, b> on average. Of the
+    image itself no more is taken than its power stands out by one standard error.
     """
     answer = shown(image)
     if sigma <= 0 or not answer.any():
         return PLAIN
     signs = np.random.default_rng(0).choice(np.float32([-1, 1]), size=image.shape)
     step = np.float32(CHANGE * sigma)
-    changed = (shown(image + step * signs) - answer) / step
-    transformed = [fft.dctn(a.astype(np.float64), norm="ortho") for a in (answer, wanted)]
-    follows = [fft.dctn(a.astype(np.float64), norm="ortho") for a in (changed, signs)]
-    power = transformed[0] ** 2
-    product = transformed[0] * transformed[1] - sigma**2 * follows[0] * follows[1]
+    follows = [(shown(image + step * signs) - answer) / step, rest(signs)]
+    parts = [_transformed(part) for part in (answer, rest(image))]
+    signs = _transformed(signs)
     # a hat around each knot: rows of the matrix that interpolates
     place, share = _between(image.shape, sampling)
+    hats = [(place, 1 - share), (place + 1, share)]
     number = len(KNOTS)
-    pairs = np.zeros((number, number))
-    right = np.zeros(number)
-    for first, hat in ((0, 1 - share), (1, share)):
-        right += np.bincount((place + first).ravel(), (hat * product).ravel(), number)
-        for second, other in ((0, 1 - share), (1, share)):
-            index = (place + first) * number + place + second
-            found = np.bincount(index.ravel(), (hat * other * power).ravel(), number**2)
-            pairs += found.reshape(number, number)
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return sum(np.bincount(k.ravel(), (hat * values).ravel(), number) for k, hat in hats)
+
+    levels = [sigma**2, np.maximum(floor, sigma**2)]
+    right = [
+        summed(part * parts[1]) - level * summed(_transformed(follow) * signs)
+        for part, follow, level in zip(parts, follows, levels, strict=True)
+    ]
+    right[1] = np.maximum(right[1] - levels[1] * np.sqrt(2 * summed(signs**2)), 0)
+    pairs = np.zeros((2 * number, 2 * number))
+    for row, first in enumerate(parts):
+        for column, second in enumerate(parts):
+            for k, hat in hats:
+                for m, other in hats:
+                    index = (k + row * number) * 2 * number + m + column * number
+                    values = (hat * other * first * second).ravel()
+                    pairs += np.bincount(index.ravel(), values, pairs.size).reshape(pairs.shape)
     prior = TRUST * sigma**2
-    factors = np.linalg.solve(pairs + prior * np.eye(number), right + prior)
-    factors = np.clip(factors, 0, 1)
-    left = factors @ pairs @ factors / pairs.sum()
-    return Support(tuple(float(f) for f in factors), float(np.sqrt(left)))
+    wanted = np.concatenate(right) + prior * np.repeat([1.0, 0.0], number)
+    root = np.linalg.cholesky(pairs + prior * np.eye(2 * number))
+    found = lsq_linear(root.T, np.linalg.solve(root, wanted), bounds=(0, 1)).x
+    factors, recorded = np.split(found, 2)
+    left = (found @ pairs @ found) / pairs[:number, :number].sum()
+    return Support(tuple(map(float, factors)), tuple(map(float, recorded)), float(np.sqrt(left)))
 
 
-def filtered(image: np.ndarray, support: Support, *, sampling: tuple[float, float]) -> np.ndarray:
-    """Multiply what a network shows by the factors.
+def combined(
+    shown: np.ndarray, image: np.ndarray, support: Support, *, sampling: tuple[float, float]
+) -> np.ndarray:
+    """Multiply what a network shows and the image by the factors, and add them up.
 
     Parameters
     ----------
-    image
+    shown, image
         Shape (rows, columns), float32.
     support
         The factors.
@@ -115,13 +140,18 @@ def filtered(image: np.ndarray, support: Support, *, sampling: tuple[float, floa
         Pixel size [Å].
     """
     if support == PLAIN:
-        return image
+        return shown
     place, share = _between(image.shape, sampling)
-    factors = np.array(support.factors, np.float32)
-    damped = factors[place]
-    damped += share * (factors[place + 1] - damped)
-    damped *= fft.dctn(image.astype(np.float32, copy=False), norm="ortho")
-    return fft.idctn(damped, norm="ortho", overwrite_x=True)
+    total = np.zeros(image.shape, np.float32)
+    for part, factors in ((shown, support.factors), (image, support.recorded)):
+        if any(factors):
+            table = np.array(factors, np.float32)
+            total += (table[place] * (1 - share) + table[place + 1] * share) * _transformed(part)
+    return fft.idctn(total, norm="ortho", overwrite_x=True)
+
+
+def _transformed(image: np.ndarray) -> np.ndarray:
+    return fft.dctn(image.astype(np.float32, copy=False), norm="ortho")
 
 
 def _between(

@@ -1,11 +1,11 @@
-"""What the damping of `temdenoise denoise` does where the clean image is known.
+"""What the weighing of `temdenoise denoise` does where the clean image is known.
 
 For every noise of a run's test split and every C: the error of the denoised image over the
-standard deviation of the clean one, as the network shows it and damped to what the noisy image
+standard deviation of the clean one, as the network shows it and weighed by what the noisy image
 bears out (docs/micrographs.md), and what share of the network's contrast is left. Frames are
 denoised as micrographs are: nothing but their pixel size is told.
 
-    python tests/benchmarks/damping.py RUN [--model universal] [--images 6]
+    python tests/benchmarks/weighing.py RUN [--model universal] [--images 6]
 """
 
 import argparse
@@ -23,19 +23,19 @@ from temdenoise.micrographs.fitting import trained_range
 
 
 def errors(clean, noisy, denoiser, trained, sampling):
-    """Error as the network shows it and damped, over the clean deviation, and share left."""
+    """Error as the network shows it and weighed, over the clean deviation, and share left."""
     prepared = prepare(noisy, trained, sampling=sampling)
     given = (denoiser, prepared.image)
     options = {"sampling": sampling}
-    damped = borne_out(*given, prepared.fit, trained, prepared.noise, **options)
+    weighed = borne_out(*given, prepared.fit, trained, prepared.noise, **options)
     found = [
-        apply(*given, fitted, trained, **options).denoised for fitted in (prepared.fit, damped)
+        apply(*given, fitted, trained, **options).denoised for fitted in (prepared.fit, weighed)
     ]
     # what varies slowly is kept as recorded, with its background: it is not judged
     wanted = clean - recorded(clean, sampling)
     kept = recorded(prepared.image, sampling)
     away = [np.sqrt(np.mean((image - kept - wanted) ** 2)) / wanted.std() for image in found]
-    return [*away, damped.support.share]
+    return [*away, weighed.support.share]
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         path = results / "models" / options.model / "model.pt"
     denoiser = load(path)
     trained = trained_range(denoiser.about)
-    print("| noise | C | error | damped | ratio | share left |\n|---|---|---|---|---|---|")
+    print("| noise | C | error | weighed | ratio | share left |\n|---|---|---|---|---|---|")
     for folder in sorted((results / "datasets").iterdir()):
         files = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
         data = read_dataset(**{k: str(folder / "test" / name) for k, name in files.items()})
@@ -67,10 +67,10 @@ def main() -> None:
                 )
                 for frame in frames
             ]
-            plain, damped, share = np.mean(found, axis=0)
+            plain, weighed, share = np.mean(found, axis=0)
             print(
-                f"| {folder.name} | {c_noise:g} | {plain:.3f} | {damped:.3f} | "
-                f"{damped / plain:.2f} | {share:.2f} |",
+                f"| {folder.name} | {c_noise:g} | {plain:.3f} | {weighed:.3f} | "
+                f"{weighed / plain:.2f} | {share:.2f} |",
                 flush=True,
             )
 
