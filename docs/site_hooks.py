@@ -11,6 +11,20 @@ ROOT = Path(__file__).parents[1]
 ELSEWHERE = {"index.md": ROOT / "README.md", "configuration.md": ROOT / "config/README.md"}
 """Pages that lie beside what they describe."""
 
+COLOURS = """\
+<script>
+{ // light or dark, as the reader's system is; before anything is drawn
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => {
+    document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light";
+  };
+  follow();
+  dark.addEventListener("change", follow);
+}
+</script>
+"""
+"""The theme's own script for it fails where no code is highlighted."""
+
 
 def on_files(files, config):
     """Add the pages that lie elsewhere."""
@@ -73,3 +87,13 @@ def on_page_content(html, page, config, files):
     html = re.sub(r"<table>.*?</table>", scrolled, html, flags=re.DOTALL)
     html = html.replace("<pre>", '<pre tabindex="0">')
     return re.sub(r"EQUATION-(\d+)-", lambda match: page.meta["equations"][int(match[1])], html)
+
+
+def on_post_page(output, page, config):
+    """Let a page follow the reader's choice of light or dark."""
+    return output.replace("</head>", f"{COLOURS}</head>")
+
+
+def on_post_template(output_content, template_name, config):
+    """Do so for the page that says what was not found, too."""
+    return on_post_page(output_content, None, config)

@@ -19,6 +19,24 @@ C_NOISE = (0.1, 0.2, 0.3)
 LOST = {"raw": 0.5, "constant": 0.9, "gaussian_blur": 0.3, "median": 0.35}
 SITE = {"kind": "vacancy", "element": "C", "x": 2.0, "y": 3.0}
 
+PROVENANCE = {
+    "temdenoise": {"version": "0.1.0", "code": "c0de"},
+    "repository": None,
+    "configuration_sha256": 64 * "c",
+    "rules": {
+        "run_dft": {
+            "files": 3,
+            "python": ["3.11.2", "3.12.1"],
+            "packages": {"ase": ["3.29.0"], "gpaw": ["26.7.0", "26.8.0"]},
+            "machines": [{"host": "node", "processor": "EPYC", "system": "Linux"}],
+        }
+    },
+    "files": {
+        "evaluation/quality.csv": 64 * "a",
+        "dft/*/density.tif": {"n": 3, "sha256": 64 * "b"},
+    },
+}
+
 
 def quality():
     rows = []
@@ -170,7 +188,7 @@ def run(folder, lattice, **changes):
         "figures": figures,
         "benchmarks": {"run_dft": [benchmark, benchmark], "build_crystal": [{"s": 1.0}]},
         "config": config,
-        "provenance": {"packages": {"gpaw": "26.7.0"}},
+        "provenance": PROVENANCE,
         "micrographs": pictures.micrograph_cards(
             {"my scan": marked(lattice)},
             {

@@ -85,10 +85,18 @@ def test_equations_are_drawn(browser, site):
     assert "EQUATION" not in said
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_bars_a_reader_of_the_documents(browser, site, name):
+def test_nothing_bars_a_reader_of_the_documents(browser, site, name, scheme):
     script = os.environ.get("TEMDENOISE_AXE")
     if not script:
         pytest.skip("TEMDENOISE_AXE is unset: `make test-browser` fetches axe-core and sets it")
-    browser.get((site / f"{name}.html").as_uri())
-    assert barred(browser, script) == []
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        browser.get((site / f"{name}.html").as_uri())
+        background = "return getComputedStyle(document.body).backgroundColor"
+        assert (browser.execute_script(background) == "rgb(255, 255, 255)") == (scheme == "light")
+        assert barred(browser, script) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

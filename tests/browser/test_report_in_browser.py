@@ -171,6 +171,10 @@ def test_nothing_sticks_out(browser, page, width):
         browser.get(page.as_uri())
         wait_for(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        if width > 500:
+            # what is told in words needs no scrolling
+            for table in find_all(browser, ".scroll:has(> .words)"):
+                assert int(table.get_property("scrollWidth")) <= table.size["width"]
         for chart in find_all(browser, ".chart svg.marks"):
             assert chart.size["width"] <= width
     finally:
@@ -201,6 +205,11 @@ def test_the_print_has_every_figure_and_chart(opened, data, page):
     # what is folded up on the screen is there, the long table of all numbers is not
     assert "c_noise_train" in text
     assert "psnr_db" not in text
+    # nor is a digest cut off, which is broken into lines where paper ends
+    unbroken = "".join(text.split())
+    digests = re.findall(r'class="long">([0-9a-f]{64})<', source)
+    assert len(digests) > 2
+    assert all(digest in unbroken for digest in digests)
     # a picture that occurs twice is stored once
     visible = [e for e in find_all(opened, "main img") if e.is_displayed()]
     shown = {e.get_attribute("src") for e in visible}
@@ -208,18 +217,24 @@ def test_the_print_has_every_figure_and_chart(opened, data, page):
     assert len(stored) >= len(shown)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_bars_a_reader(browser, page, scheme):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+def test_nothing_bars_a_reader(browser, page, scheme, width):
+    """Nor of what is folded up at first."""
     script = os.environ.get("TEMDENOISE_AXE")
     if not script:
         pytest.skip("TEMDENOISE_AXE is unset: `make test-browser` fetches axe-core and sets it")
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         browser.get(page.as_uri())
         wait_for(lambda: browser.execute_script("return document.documentElement.dataset.ready"))
         background = "return getComputedStyle(document.body).backgroundColor"
         assert (browser.execute_script(background) == "rgb(255, 255, 255)") == (scheme == "light")
+        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert barred(browser, script) == []
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

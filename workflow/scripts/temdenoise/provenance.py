@@ -89,7 +89,7 @@ def environment() -> dict[str, Any]:
     loaded = {
         name: vars(module).get("__version__")
         for name, module in sorted(sys.modules.items())
-        if "." not in name and name not in sys.stdlib_module_names
+        if not name.startswith("_") and "." not in name and name not in sys.stdlib_module_names
     }
     return {
         "python": platform.python_version(),

@@ -251,6 +251,7 @@ def report(run: Run) -> str:
         .render(
             run=run,
             config=config,
+            configuration=tables.written(config),
             how=_how(config),
             contents=[(id, title) for id, title in CONTENTS.items() if not missing.get(id)],
             c_noise=c_noise,
@@ -275,7 +276,7 @@ def report(run: Run) -> str:
             costs=costs,
             figures=figures_shown(run.figures),
             figure_id=figure_id,
-            provenance=tables.flat(run.provenance or {}),
+            provenance=tables.provenance(run.provenance or {}),
             # no text may end the script it stands in
             data=json.dumps(data, allow_nan=False).replace("</", "<\\/"),
             library=charts.library().replace("</script", "<\\/script"),

@@ -1,5 +1,7 @@
 """Tables of the report, from the rows of the run's own files."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,15 +145,17 @@ def coverage(fidelity: Rows) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        method, region, low and high; of methods that predict an error.
+        method, and for each region (low, high); of methods that predict an error.
     """
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[str, dict[str, list[float]]] = {}
     for row in fidelity:
         if row["coverage_68"] != "":
-            found.setdefault((row["method"], row["region"]), []).append(row["coverage_68"])
+            regions = found.setdefault(row["method"], {})
+            regions.setdefault(row["region"], []).append(row["coverage_68"])
     return [
-        {"method": method_label(method), "region": region, "low": min(values), "high": max(values)}
-        for (method, region), values in found.items()
+        {"method": method_label(method)}
+        | {region: (min(values), max(values)) for region, values in regions.items()}
+        for method, regions in found.items()
     ]
 
 
@@ -213,6 +217,68 @@ def costs(benchmarks: Mapping[str, Rows]) -> list[dict[str, Any]]:
         largest = {key: max(row[key] for row in table) for key in ("longest_s", "memory_mb")}
         table.append({"rule": "all"} | total | largest)
     return table
+
+
+def provenance(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the record of a run into tables a reader can take in.
+
+    Parameters
+    ----------
+    record
+        Content of ``provenance.json``, see `temdenoise.provenance.record`.
+
+    Returns
+    -------
+    dict
+        ``about``, of the whole run, and ``files`` with their SHA-256: names and values;
+        ``rules``: rule, files, python, machines and packages in words.
+
+    Examples
+    --------
+    >>> made = {"files": 2, "python": ["3.11.2"], "packages": {"ase": ["3.29.0"]}, "machines": []}
+    >>> shown = provenance({"seed": 1, "rules": {"run_dft": made}, "files": {"a.csv": "e3b0"}})
+    >>> shown["about"], shown["files"], shown["rules"][0]["packages"]
+    ([('seed', '1')], [('a.csv', 'e3b0')], 'ase 3.29.0')
+    """
+    return {
+        "about": flat({k: v for k, v in record.items() if k not in ("rules", "files")}),
+        "rules": [
+            {
+                "rule": rule,
+                "files": met["files"],
+                "python": ", ".join(met["python"]),
+                "machines": "; ".join(", ".join(machine.values()) for machine in met["machines"]),
+                "packages": ", ".join(
+                    f"{name} {' and '.join(versions)}" for name, versions in met["packages"].items()
+                ),
+            }
+            for rule, met in record.get("rules", {}).items()
+        ],
+        "files": [
+            (f"{name}, {found['n']} files together", found["sha256"])
+            if isinstance(found, Mapping)
+            else (name, found)
+            for name, found in record.get("files", {}).items()
+        ],
+    }
+
+
+def written(config: Mapping[str, Any]) -> str:
+    """Write a configuration as JSON, each list of numbers or names in one line.
+
+    Examples
+    --------
+    >>> print(written({"c_noise": [0.1, 0.2]}))
+    {
+     "c_noise": [0.1, 0.2]
+    }
+    """
+    text = json.dumps(config, indent=1, ensure_ascii=False)
+
+    def in_line(match: re.Match) -> str:
+        return "[" + re.sub(r",\n\s*", ", ", match[1]) + "]"
+
+    return re.sub(r"\[\n\s*([^][{}]*?)\n\s*\]", in_line, text)
 
 
 def flat(content: Any, name: str = "") -> list[tuple[str, str]]:
