@@ -6,54 +6,49 @@
 #        results/mosaics/{split}/joints.json  (structures, shifts, quality of the joints)
 
 
-rule project_density:
-    input:
-        density="results/dft/{structure}/density.tif",
-    output:
-        map="results/maps/{structure}.tif",
-    log:
-        "results/logs/project_density/{structure}.log",
-    benchmark:
-        "results/benchmarks/project_density/{structure}.tsv"
-    conda:
-        "../../envs/dft.yaml"
-    params:
-        options=config["maps"],
-        code=code_digest("groundtruth.density", "storage"),
-    message:
-        "Projecting the density of {wildcards.structure}"
-    script:
-        "../scripts/project_density.py"
-
-
-rule form_image:
-    input:
-        unpack(image_inputs),
-    output:
-        map="results/maps/{structure}.tif",
-    log:
-        "results/logs/form_image/{structure}.log",
-    benchmark:
-        "results/benchmarks/form_image/{structure}.tsv"
-    conda:
-        "../../envs/imaging.yaml"
-    params:
-        microscope=microscope_of(config),
-        code=code_digest("groundtruth.microscope", "groundtruth.density", "storage"),
-    message:
-        "Imaging {wildcards.structure}"
-    script:
-        "../scripts/form_image.py"
-
-
-# one map of every structure: the density's, or the microscope's
+# one map of every structure: the density's, or the microscope's. With both rules there, Snakemake
+# would weigh them anew for every file that is read of thousands
 if config["image"]["mode"] == "density":
 
-    ruleorder: project_density > form_image
+    rule project_density:
+        input:
+            density="results/dft/{structure}/density.tif",
+        output:
+            map="results/maps/{structure}.tif",
+        log:
+            "results/logs/project_density/{structure}.log",
+        benchmark:
+            "results/benchmarks/project_density/{structure}.tsv"
+        conda:
+            "../../envs/dft.yaml"
+        params:
+            options=config["maps"],
+            code=code_digest("groundtruth.density", "storage"),
+        message:
+            "Projecting the density of {wildcards.structure}"
+        script:
+            "../scripts/project_density.py"
 
 else:
 
-    ruleorder: form_image > project_density
+    rule form_image:
+        input:
+            unpack(image_inputs),
+        output:
+            map="results/maps/{structure}.tif",
+        log:
+            "results/logs/form_image/{structure}.log",
+        benchmark:
+            "results/benchmarks/form_image/{structure}.tsv"
+        conda:
+            "../../envs/imaging.yaml"
+        params:
+            microscope=microscope_of(config),
+            code=code_digest("groundtruth.microscope", "groundtruth.density", "storage"),
+        message:
+            "Imaging {wildcards.structure}"
+        script:
+            "../scripts/form_image.py"
 
 
 rule join_maps:
