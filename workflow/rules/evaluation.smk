@@ -73,7 +73,7 @@ rule evaluate:
         c_noise_train=config["datasets"]["c_noise_train"],
         patch=config["training"]["patch"],
         seed=config["seed"],
-        crystals=[crystal["crystal"] for crystal in CRYSTALS],
+        crystals=[Path(crystal["crystal"]).stem for crystal in CRYSTALS],
         code=code_digest(
             "judging.evaluation", "judging.crystals", "groundtruth.mosaics", "storage"
         ),
