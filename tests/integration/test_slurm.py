@@ -1,9 +1,12 @@
 """The workflow through a real Slurm that runs on this machine alone (`make test-slurm`)."""
 
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 
@@ -29,7 +32,7 @@ HERE = {
 SLOW = """
 rule slow:
     output: "out.txt"
-    shell: "sleep 90 && touch {output}"
+    shell: "echo begun >> begun.txt && sleep {seconds} && touch {{output}}"
 """
 
 
@@ -72,6 +75,16 @@ def without_gpus(**changes):
     return resources | changes
 
 
+def one_slow_job(folder, *, seconds, minutes):
+    """Write a workflow of one job, and a profile for it."""
+    (folder / "Snakefile").write_text(SLOW.format(seconds=seconds))
+    return profile(
+        folder / "profile",
+        **{"default-resources": {"mem_mb": 500, "runtime": minutes}},
+        **dict.fromkeys(("groups", "group-components", "set-resources", "set-threads")),
+    )
+
+
 def test_tiny_workflow_on_slurm(cluster, tmp_path):
     """End to end; the first training is killed for its memory and gets more."""
     training = PROFILE["set-resources"]["train_gaussian"]
@@ -95,14 +108,32 @@ def test_tiny_workflow_on_slurm(cluster, tmp_path):
 
 
 def test_time_out_is_followed_by_an_attempt_with_more(cluster, tmp_path):
-    (tmp_path / "Snakefile").write_text(SLOW)
-    chosen = profile(
-        tmp_path / "profile",
-        **{"default-resources": {"mem_mb": 500, "runtime": "1 * attempt"}},
-        **dict.fromkeys(("groups", "group-components", "set-resources", "set-threads")),
-    )
+    chosen = one_slow_job(tmp_path, seconds=90, minutes="1 * attempt")
     code, said = snakemake(cluster, tmp_path, "--workflow-profile", chosen)
     print(said)
     assert code == 0, said[-5000:]
     assert "TIMEOUT" in said
     assert len(re.findall(r"Trying to restart job", said)) == 1
+    assert (tmp_path / "begun.txt").read_text().split() == ["begun"] * 2
+
+
+def test_a_job_whose_node_vanishes_is_run_again(cluster, tmp_path):
+    chosen = one_slow_job(tmp_path, seconds=20, minutes=5)
+
+    def vanish():
+        """Once the job runs, give its only node up for lost; it returns by itself."""
+        begun = tmp_path / "begun.txt"
+        while not begun.exists():
+            time.sleep(0.5)
+        node = f"nodename={socket.gethostname().split('.')[0]}"
+        down = ["scontrol", "update", node, "state=down", "reason=vanished"]
+        subprocess.run(down, env=cluster, check=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        vanished = pool.submit(vanish)
+        code, said = snakemake(cluster, tmp_path, "--workflow-profile", chosen)
+        print(said)
+        assert code == 0, said[-5000:]
+        vanished.result(timeout=10)
+    assert (tmp_path / "begun.txt").read_text().split() == ["begun"] * 2
+    assert (tmp_path / "out.txt").exists()

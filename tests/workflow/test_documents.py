@@ -54,7 +54,7 @@ def test_rules_of_the_readme_exist():
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     text = (ROOT / "README.md").read_text() + (ROOT / "results/README.md").read_text()
     for rule in set(re.findall(r"`((?:build|run|project|join|make|train|plot|report)_\w+)`", text)):
-        assert re.search(rf"^(use )?rule .*\b{rule}\b", rules, flags=re.MULTILINE), rule
+        assert re.search(rf"^ *(use )?rule .*\b{rule}\b", rules, flags=re.MULTILINE), rule
 
 
 def test_every_document_is_listed():
