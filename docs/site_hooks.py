@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from latex2mathml.converter import convert
+from markdown.extensions.toc import slugify
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,17 @@ COLOURS = """\
 </script>
 """
 """The theme's own script for it fails where no code is highlighted."""
+
+
+def anchor(heading, separator):
+    """Name a heading; the theme's script fails at names that begin with a number."""
+    return re.sub(r"^(?=[0-9])", "step-", slugify(heading, separator))
+
+
+def on_config(config):
+    """Name the headings of all pages so."""
+    config.mdx_configs.setdefault("toc", {})["slugify"] = anchor
+    return config
 
 
 def on_files(files, config):
