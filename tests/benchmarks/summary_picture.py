@@ -7,7 +7,6 @@ part of the project: written as a calibrated TIFF and denoised by `temdenoise de
 """
 
 import argparse
-import io
 import sys
 import tempfile
 from pathlib import Path
@@ -56,8 +55,9 @@ def main() -> None:
             metadata={"unit": "nm"},
         )
         code = temdenoise(["denoise", str(place / "scan.tif"), "--model", options.model])
-        picture = Image.open(io.BytesIO((place / "scan_summary.png").read_bytes())).convert("RGB")
-        picture.quantize(256).save(options.png, optimize=True)
+        picture = Image.open(place / "scan_summary.png").convert("RGB")
+        picture.thumbnail((1340, 1340), Image.Resampling.LANCZOS)
+        picture.save(options.png, optimize=True)
     sys.exit(code)
 
 

@@ -207,7 +207,7 @@ def _score(axes: Axes, score: Any) -> None:
         values,
         color=[COLOURS["raw"], COLOURS["best_classical"], COLOURS["cnn"]],
     )
-    axes.bar_label(bars, [f"{v:.2f}" for v in values], padding=2, fontsize=6)
+    axes.bar_label(bars, [f"{v:.2f}" for v in values], label_type="center", fontsize=6)
     axes.errorbar([2], values[2:], yerr=100 * score.error, color="black", lw=0.8, capsize=2)
     axes.margins(y=0.15)
     if score.valid:

@@ -179,6 +179,13 @@ def _judged(
                 f"| {noise} | {c_noise:g} | {_lost(raw)} | {_lost(best)}"
                 f"{' (' + best['trained_on'] + ')' if best else ''} | {_lost(found['this'])} |"
             )
+    slow = about.get("options", {}).get("keep_slow")
+    if slow:
+        lines += [
+            "",
+            f"What varies over more than {slow:g} Å is kept as recorded, by design: noise as slow, "
+            "contamination above all, counts as left in.",
+        ]
     checked = [
         row
         for row in fidelity
