@@ -1,5 +1,6 @@
 """Chromium for the tests, and what they ask it."""
 
+import base64
 import json
 import shutil
 import time
@@ -52,6 +53,25 @@ def requests(driver):
         if message["method"] == "Network.requestWillBeSent":
             asked.add(message["params"]["request"]["url"])
     return {url for url in asked if not url.startswith("data:")}
+
+
+def printed(driver, *, attempts=3):
+    """Print the page that is open, on A4; returns the PDF.
+
+    The driver waits 10 seconds, which a busy machine may exceed, and cannot be told otherwise.
+    """
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.common.print_page_options import PrintOptions
+
+    options = PrintOptions()
+    options.page_width, options.page_height, options.background = 21.0, 29.7, True
+    while True:
+        try:
+            return base64.b64decode(driver.print_page(options))
+        except TimeoutException:
+            attempts -= 1
+            if not attempts:
+                raise
 
 
 def barred(driver, script):

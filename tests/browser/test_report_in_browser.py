@@ -4,7 +4,6 @@ TEMDENOISE_REPORT names the page of a real run to look at instead of a made-up o
 TEMDENOISE_AXE is the script of axe-core, which looks for what bars readers.
 """
 
-import base64
 import io
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import made_up
 import pytest
-from in_browser import barred, requests, wait_for
+from in_browser import barred, printed, requests, wait_for
 from temdenoise.showing.captions import CAPTIONS
 from temdenoise.showing.report import report
 
@@ -183,12 +182,9 @@ def test_nothing_sticks_out(browser, page, width):
 
 def test_the_print_has_every_figure_and_chart(opened, data, page):
     from pypdf import PdfReader
-    from selenium.webdriver.common.print_page_options import PrintOptions
 
     source = page.read_text(encoding="utf-8")
-    options = PrintOptions()
-    options.page_width, options.page_height, options.background = 21.0, 29.7, True
-    pdf = PdfReader(io.BytesIO(base64.b64decode(opened.print_page(options))))
+    pdf = PdfReader(io.BytesIO(printed(opened)))
     text = " ".join(" ".join(page.extract_text() for page in pdf.pages).split())
     # fonts may write "ffi" as one letter
     text = unicodedata.normalize("NFKC", text)
