@@ -1,0 +1,49 @@
+"""The models that come with the package, on what no lattice is in, and on one that is."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from temdenoise.micrographs.fitting import trained_range
+from temdenoise.micrographs.models import available
+from temdenoise.micrographs.pipeline import denoise_micrograph
+from temdenoise.sharing.example import example_image
+
+MODELS = available()
+EMPTY = {
+    "noise": lambda rng: rng.standard_normal((256, 224)),
+    "counts": lambda rng: rng.poisson(0.3, (256, 224)).astype(float),
+    "amorphous": lambda rng: (
+        gaussian_filter(rng.standard_normal((256, 224)), 3) * 3 + rng.standard_normal((256, 224))
+    ),
+    "slope": lambda rng: rng.standard_normal((256, 224)) + 0.05 * np.arange(256)[:, None],
+}
+
+
+def sampling_of(model):
+    trained = trained_range(model.about)
+    return (float(np.sqrt(np.prod(trained.sampling))),) * 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kind", EMPTY)
+def test_nothing_is_invented_where_nothing_is(name, kind, rng):
+    image = 100 + 10 * EMPTY[kind](rng)
+    result = denoise_micrograph(image, MODELS[name], sampling=sampling_of(MODELS[name]))
+    frame = result.frame
+    assert frame.verdict.level != "good"
+    assert not frame.invented.suspected
+    assert frame.ring is None
+    if kind in ("noise", "counts"):  # the others do vary
+        assert frame.invented.flat
+        assert len(frame.features["centres"]) == 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
+    model = MODELS[name]
+    noisy, clean = example_image(model.about, shape=(320, 288))
+    result = denoise_micrograph(1000 * noisy + 5000, model, sampling=sampling_of(model))
+    assert result.frame.score.winner == "network"
+    error = (result.denoised - 5000) / 1000 - clean
+    assert error.std() < 0.5 * (noisy - clean).std()
+    assert abs(error.mean()) < 0.01
