@@ -40,6 +40,7 @@ EXECUTED = {
     "test_networks_beat_the_best_classical_method",
     "pip install .": "test_installed_program_denoises_as_written",
     "temdenoise denoise scan.dm4 -o denoised": ("test_installed_program_denoises_as_written"),
+    "temdenoise models": "tests/unit/test_commands.py::test_models_are_listed",
     "temdenoise export": "tests/export/test_ecosystem.py::test_onnx_is_pytorch_at_every_size",
     "temdenoise publish": "tests/unit/test_publishing.py::"
     "test_a_published_model_is_small_described_and_known",
