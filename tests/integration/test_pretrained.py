@@ -1,13 +1,18 @@
 """The models that come with the package, on what no lattice is in, and on one that is."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from temdenoise.micrographs.fitting import trained_range
 from temdenoise.micrographs.models import available
 from temdenoise.micrographs.pipeline import denoise_micrograph
+from temdenoise.micrographs.readers import read
 from temdenoise.sharing.example import example_image
 
+REAL = os.environ.get("TEMDENOISE_REAL_DATA")
 MODELS = available()
 EMPTY = {
     "noise": lambda rng: rng.standard_normal((256, 224)),
@@ -47,3 +52,15 @@ def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
     error = (result.denoised - 5000) / 1000 - clean
     assert error.std() < 0.5 * (noisy - clean).std()
     assert abs(error.mean()) < 0.01
+
+
+@pytest.mark.skipif(not REAL, reason="TEMDENOISE_REAL_DATA is not set: no real micrographs here")
+@pytest.mark.parametrize(
+    ("name", "least"), [("cdte_haadf.dm3", 1.2), ("srtio3_haadf.ser", 1.0), ("mos2_haadf.npy", 1.0)]
+)
+def test_real_frames_are_predicted_better_than_by_any_gaussian(name, least):
+    (found,) = read(Path(REAL) / "micrographs" / name)
+    sampling = found.sampling or (0.1246, 0.1246)  # by its lattice
+    score = denoise_micrograph(found.data, MODELS["adf"], sampling=sampling).frame.score
+    assert score.ratio >= least
+    assert score.network < score.ceiling
