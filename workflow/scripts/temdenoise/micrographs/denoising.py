@@ -206,14 +206,7 @@ def borne_out(
     floor = np.interp(KNOTS, rings.centres, rings.floor)
     if not noise.white:  # lines are in no ring's floor: take nothing of the image itself
         floor[:] = np.square(image).sum()
-    found = supported(
-        image,
-        shown,
-        rest,
-        sigma=noise.sigma,
-        floor=floor,
-        sampling=sampling,
-    )
+    found = supported(image, shown, rest, sigma=noise.sigma, floor=floor, sampling=sampling)
     return replace(fitted, support=found)
 
 

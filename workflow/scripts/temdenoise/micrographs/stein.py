@@ -92,30 +92,20 @@ def supported(
     signs = np.random.default_rng(0).choice(np.float32([-1, 1]), size=image.shape)
     step = np.float32(CHANGE * sigma)
     follows = [(shown(image + step * signs) - answer) / step, rest(signs)]
-    parts = [_transformed(part) for part in (answer, rest(image))]
-    signs = _transformed(signs)
+    parts = [_transformed(part).ravel() for part in (answer, rest(image))]
+    follows = [_transformed(follow).ravel() for follow in follows]
+    signs = _transformed(signs).ravel()
     # a hat around each knot: rows of the matrix that interpolates
-    place, share = _between(image.shape, sampling)
-    hats = [(place, 1 - share), (place + 1, share)]
     number = len(KNOTS)
-
-    def summed(values: np.ndarray) -> np.ndarray:
-        return sum(np.bincount(k.ravel(), (hat * values).ravel(), number) for k, hat in hats)
-
+    frequency = _frequency(image.shape, sampling).ravel()
+    hats = np.stack([np.interp(frequency, KNOTS, one) for one in np.eye(number)])
     levels = [sigma**2, np.maximum(floor, sigma**2)]
     right = [
-        summed(part * parts[1]) - level * summed(_transformed(follow) * signs)
+        hats @ (part * parts[1]) - level * (hats @ (follow * signs))
         for part, follow, level in zip(parts, follows, levels, strict=True)
     ]
-    right[1] = np.maximum(right[1] - levels[1] * np.sqrt(2 * summed(signs**2)), 0)
-    pairs = np.zeros((2 * number, 2 * number))
-    for row, first in enumerate(parts):
-        for column, second in enumerate(parts):
-            for k, hat in hats:
-                for m, other in hats:
-                    index = (k + row * number) * 2 * number + m + column * number
-                    values = (hat * other * first * second).ravel()
-                    pairs += np.bincount(index.ravel(), values, pairs.size).reshape(pairs.shape)
+    right[1] = np.maximum(right[1] - levels[1] * np.sqrt(2 * hats @ signs**2), 0)
+    pairs = np.block([[(hats * (a * b)) @ hats.T for b in parts] for a in parts])
     prior = TRUST * sigma**2
     wanted = np.concatenate(right) + prior * np.repeat([1.0, 0.0], number)
     root = np.linalg.cholesky(pairs + prior * np.eye(2 * number))
@@ -141,12 +131,10 @@ def combined(
     """
     if support == PLAIN:
         return shown
-    place, share = _between(image.shape, sampling)
+    frequency = _frequency(image.shape, sampling)
     total = np.zeros(image.shape, np.float32)
     for part, factors in ((shown, support.factors), (image, support.recorded)):
-        if any(factors):
-            table = np.array(factors, np.float32)
-            total += (table[place] * (1 - share) + table[place + 1] * share) * _transformed(part)
+        total += np.interp(frequency, KNOTS, factors).astype(np.float32) * _transformed(part)
     return fft.idctn(total, norm="ortho", overwrite_x=True)
 
 
@@ -154,16 +142,10 @@ def _transformed(image: np.ndarray) -> np.ndarray:
     return fft.dctn(image.astype(np.float32, copy=False), norm="ortho")
 
 
-def _between(
-    shape: tuple[int, int], sampling: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give the number of the knot below each frequency of a cosine transform, and the way on."""
+def _frequency(shape: tuple[int, int], sampling: tuple[float, float]) -> np.ndarray:
+    """Give the spatial frequency of every coefficient of a cosine transform [1/Å]."""
     rows, columns = (
         np.arange(n, dtype=np.float32) / np.float32(2 * n * step)
         for n, step in zip(shape, sampling, strict=True)
     )
-    frequency = np.hypot(rows[:, None], columns[None])
-    spacing = KNOTS[1] - KNOTS[0]
-    along = np.clip((frequency - np.float32(KNOTS[0])) / np.float32(spacing), 0, len(KNOTS) - 1)
-    place = np.minimum(along.astype(np.int32), len(KNOTS) - 2)
-    return place, (along - place).astype(np.float32)
+    return np.hypot(rows[:, None], columns[None])

@@ -85,11 +85,7 @@ class Score:
 
 
 def quarter_score(
-    image: np.ndarray,
-    denoisers: Sequence[Denoise],
-    noise: Noise,
-    *,
-    side: int = LARGEST,
+    image: np.ndarray, denoisers: Sequence[Denoise], noise: Noise, *, side: int = LARGEST
 ) -> Score:
     """Score a denoiser on pixels it has not seen.
 
