@@ -194,6 +194,7 @@ def test_a_broken_file_does_not_stop_the_others(image, model, tmp_path, capsys):
 BAD = {
     "no pixel size": (lambda image: image, [], "give it with --sampling"),
     "constant": (lambda image: np.full_like(image, 5), ["--sampling", "0.15"], "same value, 5"),
+    "huge": (lambda image: image * 1e17, ["--sampling", "0.15"], "divide the image by a constant"),
     "all NaN": (lambda image: image * np.nan, ["--sampling", "0.15"], "every pixel is missing"),
     "tiny": (lambda image: image[:10, :10], ["--sampling", "0.15"], "10 x 10 pixels"),
     "one-dimensional": (lambda image: image[0], ["--sampling", "0.15"], "1-dimensional"),

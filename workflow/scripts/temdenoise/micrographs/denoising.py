@@ -21,6 +21,9 @@ from temdenoise.micrographs.noise_estimate import Noise, estimate, without_impul
 from temdenoise.micrographs.spectrum import Spectrum, middle, spectrum
 from temdenoise.micrographs.stein import KNOTS, combined, supported
 
+LARGEST = 1e12
+"""Largest intensity: sums of squares must stay within the range of 32-bit numbers."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -86,7 +89,7 @@ def prepare(frame: np.ndarray, trained: Range, *, sampling: tuple[float, float])
     ------
     DataError
         If the frame holds no picture: no finite value, one value alone, mostly
-        missing or saturated; or needs more memory than there is.
+        missing or saturated; values above `LARGEST`; or needs more memory than there is.
     """
     memory.require(*frame.shape)
     frame = np.ascontiguousarray(frame, dtype=np.float32)
@@ -102,6 +105,11 @@ def prepare(frame: np.ndarray, trained: Range, *, sampling: tuple[float, float])
     low, high = float(finite.min()), float(finite.max())
     if low == high:
         raise DataError(f"every pixel has the same value, {low:g}: there is no picture in it")
+    if max(-low, high) > LARGEST:
+        raise DataError(
+            f"values from {low:g} to {high:g}, expected at most {LARGEST:g} either way: divide the "
+            "image by a constant"
+        )
     share = float(np.mean(finite == high))
     # values pile up at a limit; without one the largest is as rare as those just below it
     below = np.mean((finite >= high - (high - low) / 100) & (finite < high))
