@@ -39,12 +39,28 @@ from torch import nn
 from torch.nn import functional
 
 
-class Direct(networks.UNet):
-    """Predicts the image itself, not the noise."""
+class Noise(networks.UNet):
+    """Predicts the noise, which is subtracted."""
 
-    def forward(self, noisy):
-        denoised, sigma = super().forward(noisy)
-        return noisy - denoised, sigma
+    def answer(self, blocks, features):
+        _, sigma = super().answer(blocks, features)
+        return blocks - self.correction(features), sigma
+
+
+class Direct(networks.UNet):
+    """Predicts the image alone: neither a blur to start from nor a share of the noisy pixel."""
+
+    def answer(self, blocks, features):
+        _, sigma = super().answer(blocks, features)
+        return self.correction(features), sigma
+
+
+class NothingKept(networks.UNet):
+    """The blurred image and a correction, but no share of the noisy pixel."""
+
+    def answer(self, blocks, features):
+        _, sigma = super().answer(blocks, features)
+        return self.blur(blocks) + self.correction(features), sigma
 
 
 class BiasFree(networks.UNet):
@@ -53,7 +69,7 @@ class BiasFree(networks.UNet):
     def __init__(self, **options):
         super().__init__(**options)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d) and not name.startswith("doubt"):
+            if isinstance(module, nn.Conv2d) and not name.startswith(("doubt", "kept")):
                 module.bias = None
 
 
@@ -78,8 +94,8 @@ class Appended(networks.UNet):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, noisy):
-        features, skips = self.stem(functional.pixel_unshuffle(noisy, 2)), []
+    def features(self, blocks):
+        features, skips = self.stem(blocks), []
         for level, block in enumerate(self.down):
             features = block(functional.avg_pool2d(features, 2) if level else features)
             skips.append(features)
@@ -87,9 +103,7 @@ class Appended(networks.UNet):
         for narrow, merge, block in zip(self.narrow, self.merge, self.up, strict=True):
             below = functional.interpolate(narrow(features), scale_factor=2, mode="nearest")
             features = block(merge(torch.cat([below, skips.pop()], dim=1)))
-        denoised = noisy - functional.pixel_shuffle(self.head(features), 2)
-        doubt = functional.pixel_shuffle(self.doubt(features.detach()), 2)
-        return denoised, functional.softplus(doubt, beta=20)
+        return features
 
 
 def loss(name):
@@ -140,7 +154,9 @@ VARIANTS = {
     "width_48": ({"width": 48}, None),
     "levels_2": ({"levels": 2}, None),
     "levels_4": ({"levels": 4}, None),
+    "noise": ({}, swap(Noise)),
     "direct": ({}, swap(Direct)),
+    "nothing_kept": ({}, swap(NothingKept)),
     "bias_free": ({}, swap(BiasFree)),
     "mirrored_padding": ({}, swap(Mirrored)),
     "appended_skips": ({}, swap(Appended)),

@@ -199,7 +199,7 @@ def test_logarithmic_c_comes_as_often_from_every_octave(data):
 
 def test_a_standardised_denoiser_minds_no_unit(lattice):
     network = UNet(width=8, levels=2).eval()
-    for parameter in network.head.parameters():
+    for parameter in network.correction.parameters():
         parameter.data.normal_(0, 0.1)
     denoiser = Denoiser(network, {"standardised": True})
     image, sigma = denoiser.denoise(lattice)
@@ -213,7 +213,7 @@ def test_a_standardised_denoiser_minds_no_unit(lattice):
 
 def test_a_window_of_a_standardised_image_is_seen_on_the_scale_of_the_whole(rng):
     network = UNet(width=8, levels=1).eval()
-    for parameter in network.head.parameters():
+    for parameter in network.correction.parameters():
         parameter.data.normal_(0, 0.1)
     denoiser = Denoiser(network, {"standardised": True})
     image = rng.standard_normal((64, 64)).astype(np.float32)

@@ -2,10 +2,13 @@
 
 import io
 import shutil
+import zipfile
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import correlate1d
 from temdenoise.errors import ConfigurationError, DataError
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.learning.batches import Batches
@@ -73,7 +76,7 @@ def test_network_keeps_any_shape(shape, levels):
 def test_nothing_acts_farther_than_the_reach(levels):
     torch.manual_seed(0)
     network = UNet(width=4, levels=levels)
-    torch.nn.init.normal_(network.head.weight)
+    torch.nn.init.normal_(network.correction.weight)
     image = torch.rand(1, 1, 128, 128)
     touched = set()
     for corner in range(network.block):
@@ -85,6 +88,31 @@ def test_nothing_acts_farther_than_the_reach(levels):
     assert max(touched) <= network.reach
     # nor is the reach wider than it must be
     assert max(touched) > network.reach - 2 * network.block
+
+
+def test_training_starts_from_a_blurred_image(lattice):
+    lattice, kept = lattice.astype(np.float64), 1 / (1 + np.exp(3))
+    with torch.no_grad():
+        denoised = UNet(width=4, levels=2)(torch.from_numpy(lattice).float()[None, None])[0][0, 0]
+    for first in product((0, 1), repeat=2):
+        # within the block of a pixel and its neighbours, six pixels along each side
+        blurred = lattice
+        for axis, own in enumerate(first):
+            steps = np.arange(-3, 4)
+            weights = np.exp(-((steps / 1.2) ** 2) / 2) * (steps >= -2 - own) * (steps <= 3 - own)
+            blurred = correlate1d(blurred, weights / weights.sum(), axis=axis)
+        expected = blurred + kept * (lattice - blurred)
+        window = tuple(slice(4 + own, -4, 2) for own in first)
+        assert denoised.numpy()[window] == pytest.approx(expected[window], abs=1e-5)
+
+
+def test_pixels_that_are_kept_come_back_as_they_are():
+    torch.manual_seed(0)
+    network, image = UNet(width=4, levels=2), torch.rand(1, 1, 48, 40)
+    torch.nn.init.normal_(network.correction.weight)
+    torch.nn.init.constant_(network.kept[-1].bias, 50.0)
+    with torch.no_grad():
+        assert (network(image)[0] - image).abs().max() < 1e-5
 
 
 def test_sigma_leaves_the_image_alone():
@@ -204,10 +232,12 @@ def test_damaged_checkpoint_is_named_and_the_training_starts_again(
     monkeypatch.setattr(Batches, "__getitem__", make)
     checkpoint = tmp_path / "work/last.ckpt"
     whole = checkpoint.read_bytes()
-    half = len(whole) // 2
-    broken = whole[:half]
+    with zipfile.ZipFile(checkpoint) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
+    inside = largest.header_offset + largest.file_size // 2
+    broken = whole[:inside]
     if damage == "one bit":
-        broken += bytes([whole[half] ^ 1]) + whole[half + 1 :]
+        broken += bytes([whole[inside] ^ 1]) + whole[inside + 1 :]
     checkpoint.write_bytes(broken)
     with pytest.warns(UserWarning, match=r"last\.ckpt: damaged or cut short; .* beginning"):
         network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
@@ -253,7 +283,7 @@ def test_validation_leaves_out_what_is_not_trained(images, undisturbed, tmp_path
 def denoiser():
     torch.manual_seed(0)
     network = UNet(width=4, levels=2).eval()
-    for head in (network.head, network.doubt[-1]):
+    for head in (network.correction, network.doubt[-1]):
         torch.nn.init.normal_(head.weight, std=0.1)
     return Denoiser(network, {"trained_on": "gaussian"})
 
@@ -348,7 +378,7 @@ def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
         with pytest.raises(DataError, match=r"model\.pt: damaged, truncated"):
             load(path)
     torch.save({"format": "temdenoise-denoiser-1"}, path)
-    with pytest.raises(DataError, match="denoiser-1', expected 'temdenoise-denoiser-2'"):
+    with pytest.raises(DataError, match="denoiser-1', expected 'temdenoise-denoiser-3'"):
         load(path)
     torch.save(DataSet, path)
     with pytest.raises(DataError, match="not a model file"):

@@ -17,7 +17,7 @@ from temdenoise.files import atomic, intact_archive
 from temdenoise.learning.augmentation import standardisation
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
-FORMAT = "temdenoise-denoiser-2"
+FORMAT = "temdenoise-denoiser-3"
 
 TILE = 768
 """Side of the tiles a large image is worked on in [pixels]: decides memory, not the result."""

@@ -1,6 +1,7 @@
 """The denoising network."""
 
 import math
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,16 @@ ONE_SIGMA = 0.6827
 
 
 class UNet(nn.Module):
-    """A U-Net that predicts the noise, subtracts it, and says how far off it may be.
+    """A U-Net that corrects a blurred image, keeps what is untouched, and says how far off it is.
 
-    The image is first rearranged into 2 x 2 blocks of pixels (nothing is lost),
-    so that the dear first level works on a quarter of the pixels; the U-Net then
-    halves the resolution `levels` - 1 times.
+    The estimate is a blur of the noisy image (its kernel is learned, too) plus a correction. Of
+    how far the noisy pixel lies from it, a share is kept: all where noise left a pixel alone, as
+    salt and pepper do, next to nothing where every pixel is noisy. A network that had to name the
+    noise, to be subtracted, would have to carry all of it through its features.
+
+    For the correction, the share and the error to expect, the image is first rearranged into
+    2 x 2 blocks of pixels (nothing is lost), so that the dear first level works on a quarter of
+    the pixels; the U-Net then halves the resolution `levels` - 1 times.
 
     Parameters
     ----------
@@ -35,6 +41,7 @@ class UNet(nn.Module):
         super().__init__()
         self.options = {"width": width, "levels": levels}
         channels = [width * min(2**level, 4) for level in range(levels)]
+        self.blur = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect", bias=False)
         self.stem = nn.Conv2d(4, width, 3, padding=1, padding_mode="reflect")
         self.down = nn.ModuleList(
             _Block(before, after)
@@ -46,8 +53,13 @@ class UNet(nn.Module):
             nn.Conv2d(channels[level + 1], channels[level], 1) for level in lower
         )
         self.up = nn.ModuleList(_Block(channels[level], channels[level]) for level in lower)
-        self.head = nn.Conv2d(width, 4, 1)
-        self.doubt = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, 4, 1))
+        self.correction = nn.Conv2d(width, 4, 1)
+        # both see the features, and how far the noisy pixels lie from the estimate, with and
+        # without its sign
+        self.kept, self.doubt = (
+            nn.Sequential(nn.Conv2d(width + 8, width, 1), nn.ReLU(), nn.Conv2d(width, 4, 1))
+            for _ in range(2)
+        )
         self.reset_parameters()
         # channels next to each other in memory: a third faster on a CPU
         self.to(memory_format=torch.channels_last)
@@ -66,20 +78,31 @@ class UNet(nn.Module):
         return convolutions + self.block
 
     def reset_parameters(self) -> None:
-        """Draw initial weights that keep the signal's size; the first answer is "no noise".
+        """Draw initial weights that keep the signal's size; the first answer is the blurred image.
 
         PyTorch's own choice lets the signal fade from layer to layer, and training
-        then rests for hundreds of steps before it leaves that answer.
+        then rests for hundreds of steps before it leaves that answer. An answer worse
+        than the noisy image would have the network keep every pixel, and never come back.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for module in self.modules():
             if isinstance(module, _Block):
                 # the short cut already carries the signal
                 module.second.weight.data.mul_(0.5)
-        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.kept[-1].weight)
+        nn.init.constant_(self.kept[-1].bias, -3.0)  # a share of 0.05
+        # a block and its neighbours are 6 x 6 pixels, its own pixels the third and fourth of them
+        profiles = [
+            functional.softmax(-0.5 * ((torch.arange(6) - own) / _BLUR) ** 2, dim=0)
+            for own in (2, 3)
+        ]
+        kernels = torch.stack([torch.outer(x, y) for x, y in product(profiles, repeat=2)])
+        self.blur.weight.data.copy_(functional.pixel_unshuffle(kernels[:, None], 2))
         nn.init.zeros_(self.doubt[-1].weight)
         # an error of 0.05 to begin with
         nn.init.constant_(self.doubt[-1].bias, math.log(math.e - 1) * _SIGMA_UNIT)
@@ -102,7 +125,14 @@ class UNet(nn.Module):
         pad = [-side % self.block for side in sides]
         if any(pad):
             noisy = functional.pad(noisy, (0, pad[1], 0, pad[0]), mode="reflect")
-        features = self.stem(functional.pixel_unshuffle(noisy, 2))
+        blocks = functional.pixel_unshuffle(noisy, 2)
+        answers = self.answer(blocks, self.features(blocks))
+        denoised, sigma = (functional.pixel_shuffle(answer, 2) for answer in answers)
+        return denoised[..., : sides[0], : sides[1]], sigma[..., : sides[0], : sides[1]]
+
+    def features(self, blocks: Tensor) -> Tensor:
+        """Give what the U-Net sees in blocks of pixels, (n, 4, x / 2, y / 2): `width` channels."""
+        features = self.stem(blocks)
         skips = []
         for level, block in enumerate(self.down):
             if level:
@@ -113,15 +143,24 @@ class UNet(nn.Module):
         for narrow, block in zip(self.narrow, self.up, strict=True):
             features = functional.interpolate(narrow(features), scale_factor=2, mode="nearest")
             features = block(features + skips.pop())
-        denoised = noisy - functional.pixel_shuffle(self.head(features), 2)
-        doubt = functional.pixel_shuffle(self.doubt(features.detach()), 2)
+        return features
+
+    def answer(self, blocks: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the denoised image and sigma, of the noisy one and its features, all in blocks."""
+        estimate = self.blur(blocks) + self.correction(features)
+        far = (blocks - estimate).detach() / _FAR
+        seen = torch.cat([features, far, far.abs()], dim=1)
+        kept = torch.sigmoid(self.kept(seen))
+        denoised = estimate + kept * (blocks - estimate)
         # grows no faster than the features, which grow as the noise does: outside the
         # trained range sigma goes on rising, and does not explode
-        sigma = functional.softplus(doubt, beta=1 / _SIGMA_UNIT)
-        return denoised[..., : sides[0], : sides[1]], sigma[..., : sides[0], : sides[1]]
+        sigma = functional.softplus(self.doubt(seen.detach()), beta=1 / _SIGMA_UNIT)
+        return denoised, sigma
 
 
 _SIGMA_UNIT = 0.05  # normalised intensity; below about this, sigma falls off exponentially
+_FAR = 0.1  # normalised intensity; noise of about this is far from the image
+_BLUR = 1.2  # pixels, standard deviation of the blur a training starts from
 
 
 class _Block(nn.Module):
