@@ -369,6 +369,33 @@ def test_denoiser_refuses_what_is_no_image(denoiser, image):
         denoiser(image)
 
 
+def test_models_that_predicted_the_noise_answer_as_they_did(denoiser, lattice, tmp_path):
+    network = denoiser.network
+    head, doubt = (
+        torch.nn.Conv2d(4, 4, 1),
+        torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)),
+    )
+    weights = {
+        name: value
+        for name, value in network.state_dict().items()
+        if name.split(".")[0] not in ("blur", "correction", "kept", "doubt")
+    }
+    for name, part in (("head", head), ("doubt", doubt)):
+        weights |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+    content = {"about": {}, "network": network.options, "state_dict": weights}
+    torch.save(content | {"format": "temdenoise-denoiser-2"}, tmp_path / "model.pt")
+    found = load(tmp_path / "model.pt").denoise(lattice)
+    with torch.no_grad():
+        noisy = torch.from_numpy(lattice)[None, None]
+        features = network.features(torch.nn.functional.pixel_unshuffle(noisy, 2))
+        noise = torch.nn.functional.pixel_shuffle(head(features), 2)
+        sigma = torch.nn.functional.softplus(
+            torch.nn.functional.pixel_shuffle(doubt(features), 2), beta=20
+        )
+    for answer, expected in zip(found, (noisy - noise, sigma), strict=True):
+        assert np.abs(answer - expected[0, 0].numpy()).max() < 1e-6
+
+
 def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
     path = tmp_path / "model.pt"
     denoiser.save(path)

@@ -3,7 +3,7 @@
 import io
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,6 +18,8 @@ from temdenoise.learning.augmentation import standardisation
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
 FORMAT = "temdenoise-denoiser-3"
+FORMAT_OF_NOISE = "temdenoise-denoiser-2"
+"""Of the networks that predicted the noise; they are read, too."""
 
 TILE = 768
 """Side of the tiles a large image is worked on in [pixels]: decides memory, not the result."""
@@ -181,7 +183,7 @@ def load(path: str | os.PathLike) -> Denoiser:
     FileNotFoundError
         If there is no such file.
     DataError
-        If the file is damaged, truncated, of another format, or no denoiser.
+        If the file is damaged, truncated, of an unknown format, or no denoiser.
     """
     remedy = "run its training again, or name a model made by this version"
     if not Path(path).is_file():
@@ -193,8 +195,30 @@ def load(path: str | os.PathLike) -> Denoiser:
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise DataError(f"{path}: truncated or not a model file ({error}); {remedy}") from error
     found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
+    if found not in (FORMAT, FORMAT_OF_NOISE):
         raise DataError(f"{path}: format {found!r}, expected {FORMAT!r}; {remedy}")
-    network = UNet(**content["network"])
-    network.load_state_dict(content["state_dict"])
+    network, weights = UNet(**content["network"]), content["state_dict"]
+    if found == FORMAT_OF_NOISE:
+        weights = _of_the_image(weights, network)
+    network.load_state_dict(weights)
     return Denoiser(network.eval(), content["about"])
+
+
+def _of_the_image(weights: Mapping[str, torch.Tensor], network: UNet) -> dict[str, torch.Tensor]:
+    """Give the weights with which a UNet answers as one did that subtracted predicted noise.
+
+    The noisy image is not blurred, the correction is the noise with its sign turned, nothing
+    more is kept, and sigma does not see how far the noisy pixel lies from the estimate.
+    """
+    weights, own = dict(weights), network.state_dict()
+    blur = torch.zeros_like(own["blur.weight"])
+    blur[range(4), range(4), 1, 1] = 1
+    weights["blur.weight"] = blur
+    for kind in ("weight", "bias"):
+        weights[f"correction.{kind}"] = -weights.pop(f"head.{kind}")
+    weights |= {key: torch.zeros_like(value) for key, value in own.items() if "kept" in key}
+    weights["kept.2.bias"] -= 100.0
+    seen = weights["doubt.0.weight"]
+    unseen = own["doubt.0.weight"].shape[1] - seen.shape[1]
+    weights["doubt.0.weight"] = torch.nn.functional.pad(seen, (0, 0, 0, 0, 0, unseen))
+    return weights
