@@ -218,7 +218,9 @@ def figure_2(
         axes.set_xlabel("Noise coefficient C")
         if column == 0:
             axes.set_ylabel("MS-SSIM")
-            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.06))
+    # of all charts, and beside none of their curves
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
     return figure, rows
 
 
