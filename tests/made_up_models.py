@@ -23,13 +23,15 @@ SCALED = ADF | {"clean_mean": 0.3, "clean_std": 0.2, "sigma_factor": 1.3}
 
 
 def made_up(about, *, width=4, levels=2, stirred=0.0):
-    """A network as it starts: it takes nothing away, so that scales can be followed exactly.
+    """A network that does nothing, so that scales can be followed exactly.
 
     With its weights stirred (by this standard deviation) it does change what it is given.
     """
     torch.manual_seed(1)
     network = UNet(width=width, levels=levels).eval()
     with torch.no_grad():
+        network.blur.weight.zero_()
+        network.blur.weight[range(4), range(4), 1, 1] = 1
         for parameter in network.parameters():
             parameter.add_(stirred * torch.randn_like(parameter))
     return Denoiser(network, about)
