@@ -195,10 +195,11 @@ def test_a_lazy_signal_stays_lazy_and_gives_the_same(signal, folder):
     assert np.isfinite(frames[0]).all()
 
 
-def test_the_page_about_other_programs_does_what_it_shows(folder, signal, tmp_path, monkeypatch):
+def test_the_page_about_other_programs_does_what_it_shows(signal, tmp_path, monkeypatch):
     """Its examples are run as they stand, in a folder with a model and a scan."""
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(made(folder, standardised=True), tmp_path / "model.pt")
+    about = SCALED | {"standardised": True}
+    made_up(about, width=8, levels=3, stirred=0.1).save(tmp_path / "model.pt")
     image = signal.inav[0]
     image.save(tmp_path / "scan.hspy")
     run("export", "model.pt", "--onnx", "model.onnx", "--zoo", "model.zip")
