@@ -1,11 +1,11 @@
 """Change one choice of network or training at a time and measure: `make ablation`.
 
-Needs the data sets of `make run` in results/. Each variant trains the specialist
-of one noise with the configuration's options but fewer steps, and is judged on
-the test split as `evaluate` does. Prints one row per variant and writes them as CSV:
+Needs the data sets of `make run` in results/. Each variant trains the specialist of one noise,
+or the universal network, with the configuration's options but fewer steps, and is judged on
+the test split as `evaluate` does. Prints one row per variant and noise and writes them as CSV:
 time of training, (1 - MS-SSIM) inside and outside the trained range, and fidelity.
 
-    python tests/benchmarks/ablation.py [--results results] [--noise gaussian] [--steps 1000]
+    python tests/benchmarks/ablation.py [--results results] [--model gaussian] [--steps 1000]
                                         [--only width_16 ...] [--csv ablation.csv]
 """
 
@@ -114,24 +114,28 @@ def loss(name):
         denoised, _ = self.network(noisy)
         away = (denoised - clean).abs()
         self._losses.append(away.detach().mean())
-        weight = 1 / (c_noise + 0.05)
+        square = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
+        l1, l2, huber = (error.mean(dim=(1, 2, 3)) for error in (away, away**2, square))
+        enough = 0.045 * c_noise  # as our own
         if name == "l1":
-            each = away
-        elif name == "l2":
-            each, weight = away**2, weight**2
-        elif name == "unweighted":
-            each = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
-            weight = torch.full_like(weight, weight.mean().item())
-        else:  # three scales fit into a patch of 64 pixels
-            lost = 1 - pytorch_msssim.ms_ssim(
-                denoised,
-                clean,
-                data_range=1,
-                size_average=False,
-                weights=[0.3, 0.4, 0.3],
-            )
-            each = away + 0.1 * lost[:, None, None, None]
-        return (each.mean(dim=(1, 2, 3)) * weight).mean()
+            return torch.log(l1 + enough).mean()
+        if name == "l2":
+            return torch.log(l2 + enough**2).mean()
+        if name == "by_c":
+            return (huber / (c_noise + 0.05)).mean()
+        if name == "unweighted":
+            return huber.mean()
+        # three scales and small windows fit into a patch of 64 pixels
+        kept = pytorch_msssim.ms_ssim(
+            denoised,
+            clean,
+            data_range=1,
+            size_average=False,
+            win_size=3,
+            win_sigma=0.75,
+            weights=[0.3, 0.4, 0.3],
+        )
+        return torch.log(l1 + 0.1 * (1 - kept) + enough).mean()
 
     return step
 
@@ -162,6 +166,7 @@ VARIANTS = {
     "appended_skips": ({}, swap(Appended)),
     "loss_l1": ({}, relearn("l1")),
     "loss_l2": ({}, relearn("l2")),
+    "loss_by_c": ({}, relearn("by_c")),
     "loss_unweighted": ({}, relearn("unweighted")),
     "loss_l1_ms_ssim": ({}, relearn("l1_ms_ssim")),
     "learning_rate_1e-3": ({"learning_rate": 1e-3}, None),
@@ -181,26 +186,25 @@ def main() -> None:
     """Train and judge every variant asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results")
-    parser.add_argument("--noise", default="gaussian")
+    parser.add_argument("--model", default="gaussian", help="a noise, or universal")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--csv", default="ablation.csv")
     arguments = parser.parse_args()
 
-    def data(split):
-        folder = arguments.results / "datasets" / arguments.noise / split
-        names = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
-        return read_dataset(**{kind: str(folder / name) for kind, name in names.items()})
-
-    train_set, val_set, test_set = data("train"), data("val"), data("test")
     config = checked(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
-    model = models_of(config)[arguments.noise]
+    model = models_of(config)[arguments.model]
+    train_set, val_set, test_set = (
+        {noise: data(arguments.results, noise, split) for noise in model["noises"]}
+        for split in ("train", "val", "test")
+    )
     rows = read_table(arguments.results / "structures/structures.csv")
+    images = test_set[model["noises"][0]]
     sites = sites_in_images(
         read_json(arguments.results / "mosaics/test/joints.json"),
         {row["structure"]: json.loads(row["defects"]) for row in rows},
-        size=test_set.clean.shape[1],
-        sampling=test_set.sampling[0],
+        size=images.clean.shape[1],
+        sampling=images.sampling[0],
     )
     detector = Detector(**read_json(arguments.results / "evaluation/detector.json"))
     table = []
@@ -210,9 +214,9 @@ def main() -> None:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as work, (replaced or mock.MagicMock)():
             network, _ = training.train(
-                {arguments.noise: train_set},
-                {arguments.noise: val_set},
-                name=arguments.noise,
+                train_set,
+                val_set,
+                name=arguments.model,
                 c_noise=tuple(model["c_noise"]),
                 background_correlation=config["datasets"]["background_correlation"],
                 clip=False,
@@ -221,30 +225,42 @@ def main() -> None:
                 **options,
             )
         seconds = time.perf_counter() - start
-        about = {"method": "cnn", "trained_on": arguments.noise}
-        quality, fidelity, *_ = judge(
-            test_set,
-            [Denoiser(network, about)],
-            noise=arguments.noise,
-            c_noise_train=model["c_noise"],
-            settings={c: {} for c in test_set.c_noise},
-            detector=detector,
-            sites=sites,
-            patch=64,
-            seed=config["seed"],
-        )
-        lost = {row["c_noise"]: 1 - row["ms_ssim"] for row in quality}
-        at = {row["c_noise"]: row for row in fidelity}
-        row = {"variant": name, "seconds": round(seconds)}
-        row |= {f"lost_{c:.2f}": round(lost[c], 5) for c in (0.05, 0.1, 0.2, 0.25, 0.3, 0.5)}
-        row["pore_rmse_pm_0.25"] = round(at[0.25]["pore_centre_rmse_pm"], 2)
-        row["roundness_bias_0.25"] = round(at[0.25]["roundness_bias"], 4)
-        row["defect_f1_0.25"] = round(float(at[0.25]["defect_f1"] or np.nan), 3)
-        row["defect_f1_0.50"] = round(float(at[0.5]["defect_f1"] or np.nan), 3)
-        row["invented_per_nm2"] = round(sum(r["invented_per_nm2"] for r in fidelity), 4)
-        table.append(row)
-        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        for noise, test in test_set.items():
+            quality, fidelity, *_ = judge(
+                test,
+                [Denoiser(network, {"method": model["method"], "trained_on": noise})],
+                noise=noise,
+                c_noise_train=model["c_noise"],
+                settings={c: {} for c in test.c_noise},
+                detector=detector,
+                sites=sites,
+                patch=64,
+                seed=config["seed"],
+            )
+            row = {"variant": name, "noise": noise, "seconds": round(seconds)}
+            table.append(row | summary(quality, fidelity))
+            print(" ".join(f"{key} {value}" for key, value in table[-1].items()), flush=True)
         write_table(arguments.csv, table)
+
+
+def data(results, noise, split):
+    """One split of the data set of one noise."""
+    folder = results / "datasets" / noise / split
+    names = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
+    return read_dataset(**{kind: str(folder / name) for kind, name in names.items()})
+
+
+def summary(quality, fidelity):
+    """What of the tables goes into a row."""
+    lost = {row["c_noise"]: 1 - row["ms_ssim"] for row in quality}
+    at = {row["c_noise"]: row for row in fidelity}
+    row = {f"lost_{c:.2f}": round(lost[c], 5) for c in (0.05, 0.1, 0.2, 0.25, 0.3, 0.5)}
+    row["pore_rmse_pm_0.25"] = round(at[0.25]["pore_centre_rmse_pm"], 2)
+    row["roundness_bias_0.25"] = round(at[0.25]["roundness_bias"], 4)
+    row["defect_f1_0.25"] = round(float(at[0.25]["defect_f1"] or np.nan), 3)
+    row["defect_f1_0.50"] = round(float(at[0.5]["defect_f1"] or np.nan), 3)
+    row["invented_per_nm2"] = round(sum(r["invented_per_nm2"] for r in fidelity), 4)
+    return row
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from temdenoise.errors import ConfigurationError, DataError
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
 from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser, load
+from temdenoise.learning.module import DenoisingModule
 from temdenoise.learning.networks import UNet
 from temdenoise.learning.training import train
 
@@ -122,6 +123,51 @@ def test_sigma_leaves_the_image_alone():
     network(torch.rand(1, 1, 32, 32))[1].sum().backward()
     learning = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert learning == {"doubt"}
+
+
+@pytest.fixture
+def loss(monkeypatch):
+    """Loss of a network that is off by so much, and says it is off by so much."""
+    module = DenoisingModule(UNet(width=4, levels=1), steps=1, learning_rate=1e-3, average=0.5)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+
+    def of(error, sigma, c_noise):
+        monkeypatch.setattr(module.network, "forward", lambda _: (error, sigma))
+        return float(module.training_step((error, torch.zeros_like(error), c_noise), 0))
+
+    return of
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1], ids=["every pixel", "one pixel in ten"])
+@pytest.mark.parametrize("c_noise", [0.02, 0.05])
+def test_a_tenth_less_error_is_worth_the_same_in_every_noise(loss, c_noise, share):
+    generator = torch.Generator().manual_seed(0)
+    off = torch.rand(1, 1, 200, 200, generator=generator) < share
+    error = 0.15 / share**0.5 * c_noise * torch.randn(off.shape, generator=generator) * off
+    strength, sigma = torch.tensor([c_noise]), error.abs()
+    gain = loss(error, sigma, strength) - loss(0.9 * error, 0.9 * sigma, strength)
+    # a little less than the logarithm, since errors of a twentieth of C hardly count
+    assert 0.85 < gain / (-2 * np.log(0.9)) < 1
+
+
+def test_patches_that_are_easy_do_not_outweigh_the_others(loss):
+    strength = torch.tensor([0.2])
+
+    def steepness(error):
+        low, high = (torch.full((1, 1, 8, 8), f * error) for f in (0.99, 1.01))
+        return (loss(high, high, strength) - loss(low, low, strength)) / (0.02 * error)
+
+    # exact to a thousandth of the noise: hardly more to gain there, though the logarithm's
+    # slope would be a hundred times that at a tenth of the noise
+    assert 0 < steepness(2e-4) < 0.1 * steepness(2e-2)
+
+
+def test_sigma_is_asked_to_cover_one_deviation(loss):
+    generator = torch.Generator().manual_seed(0)
+    error = 0.03 * torch.randn(1, 1, 300, 300, generator=generator)
+    strength, said = torch.tensor([0.1]), np.linspace(0.02, 0.04, 81)
+    losses = [loss(error, torch.full_like(error, s), strength) for s in said]
+    assert said[np.argmin(losses)] == pytest.approx(0.03, rel=0.02)
 
 
 def test_batches_depend_on_step_and_seed_alone(images):

@@ -12,6 +12,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from temdenoise.files import atomic, write_table
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
+_ENOUGH = 0.045  # errors below this share of C count no more
+_EXACT = 1e-4  # normalised intensity; errors below it are none
+
 
 class DenoisingModule(lightning.LightningModule):
     """Lightning's view of the training: loss, optimiser, averaged weights, history."""
@@ -38,27 +41,32 @@ class DenoisingModule(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Loss of the image, and of the error the network expects of it.
 
-        The image: Huber's loss, weighted so that weak noise counts as much as strong
-        noise. Quadratic below 0.05 by default, since an absolute error holds a network for salt
-        and pepper fast at doing nothing, which is exactly right for most pixels. Where noise is
-        far stronger than the lattice, the least square (the mean of what may be there) is
-        what predicts best.
+        The image: the logarithm of each patch's squared error, so that a tenth less error is
+        worth the same at every strength and kind of noise. Where the sum of the errors counts, a
+        network for several noises leaves to the easiest of them, salt and pepper, many times
+        the error that it could have. Errors of a small share of the noise are exact
+        enough: a patch without structure would else count more than all others. The square
+        is Huber's, and grows no more than linearly beyond 0.05 by default, since
+        a few pixels that cannot be known are no reason to change all others. Where noise is
+        far stronger than the lattice, the plain square (least for the mean of what may be
+        there) is what predicts best.
 
-        Sigma: the pinball loss, least where 68.27 % of the absolute errors are smaller.
-        It asks for the definition itself and for no distribution of the errors.
+        Sigma: the pinball loss of the logarithms, least where 68.27 % of the absolute errors are
+        smaller. It asks for the definition itself and for no distribution of the errors, and
+        for pixels that are nearly exact as for others.
         """
         noisy, clean, c_noise = batch
         denoised, sigma = (answer.float() for answer in self.network(noisy))
         away = (denoised.detach() - clean).abs()
         self._losses.append(away.mean())
         self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
-        error = functional.smooth_l1_loss(
-            denoised, clean, beta=self.quadratic_below, reduction="none"
-        )
-        missing = away - sigma
+        beta = self.quadratic_below
+        error = functional.smooth_l1_loss(denoised, clean, beta=beta, reduction="none")
+        square = 2 * beta * error.mean(dim=(1, 2, 3))
+        missing = torch.log((away + _EXACT) / (sigma + _EXACT))
         doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
-        # the error that can be reached grows about as C does, from a small value at C = 0
-        return ((error + doubt).mean(dim=(1, 2, 3)) / (c_noise + 0.05)).mean()
+        enough = (_ENOUGH * c_noise) ** 2 + _EXACT**2
+        return torch.log(square + enough).mean() + doubt.mean()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Let the averaged weights follow."""
