@@ -202,7 +202,10 @@ def _some(values: Sequence[float]) -> list[float]:
 
 
 def _lost(row: Mapping[str, Any] | None) -> str:
-    return "-" if row is None else f"{1 - row['ms_ssim']:.4f}"
+    if row is None:
+        return "-"
+    lost = 1 - row["ms_ssim"]
+    return f"{lost:.4f}" if lost >= 0.001 else f"{lost:.5f}"
 
 
 def _fidelity(rows: Sequence[Mapping[str, Any]]) -> list[str]:
