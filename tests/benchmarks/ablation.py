@@ -123,6 +123,9 @@ def loss(name):
             return torch.log(l2 + enough**2).mean()
         if name == "by_c":
             return (huber / (c_noise + 0.05)).mean()
+        if name == "log_times_c":
+            weight = (c_noise + 0.05) / 0.2
+            return (weight * torch.log(0.1 * huber + enough**2)).mean()
         if name == "unweighted":
             return huber.mean()
         # three scales and small windows fit into a patch of 64 pixels
@@ -167,6 +170,7 @@ VARIANTS = {
     "loss_l1": ({}, relearn("l1")),
     "loss_l2": ({}, relearn("l2")),
     "loss_by_c": ({}, relearn("by_c")),
+    "loss_log_times_c": ({}, relearn("log_times_c")),
     "loss_unweighted": ({}, relearn("unweighted")),
     "loss_l1_ms_ssim": ({}, relearn("l1_ms_ssim")),
     "learning_rate_1e-3": ({"learning_rate": 1e-3}, None),
