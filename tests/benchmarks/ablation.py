@@ -114,8 +114,8 @@ def loss(name):
         denoised, _ = self.network(noisy)
         away = (denoised - clean).abs()
         self._losses.append(away.detach().mean())
-        square = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
-        l1, l2, huber = (error.mean(dim=(1, 2, 3)) for error in (away, away**2, square))
+        smooth = functional.smooth_l1_loss(denoised, clean, beta=0.05, reduction="none")
+        l1, l2, huber = (error.mean(dim=(1, 2, 3)) for error in (away, away**2, smooth))
         enough = 0.045 * c_noise  # as our own
         if name == "l1":
             return torch.log(l1 + enough).mean()
@@ -125,6 +125,7 @@ def loss(name):
             return (huber / (c_noise + 0.05)).mean()
         if name == "log_times_c":
             weight = (c_noise + 0.05) / 0.2
+            # twice 0.05 times Huber's error is the square
             return (weight * torch.log(0.1 * huber + enough**2)).mean()
         if name == "unweighted":
             return huber.mean()

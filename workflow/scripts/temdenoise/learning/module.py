@@ -13,7 +13,7 @@ from temdenoise.files import atomic, write_table
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
 _ENOUGH = 0.045  # errors below this share of C count no more
-_EXACT = 1e-4  # normalised intensity; errors below it are none
+_EXACT = 1e-4  # what the network sees; errors below it are none
 
 
 class DenoisingModule(lightning.LightningModule):
