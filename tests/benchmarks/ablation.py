@@ -198,7 +198,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     config = checked(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
-    model = models_of(config)[arguments.model]
+    models = {n: m for n, m in models_of(config).items() if m["method"] != "paper_like"}
+    if arguments.model not in models:
+        parser.error(f"--model {arguments.model}: expected one of {', '.join(models)}")
+    model = models[arguments.model]
     train_set, val_set, test_set = (
         {noise: data(arguments.results, noise, split) for noise in model["noises"]}
         for split in ("train", "val", "test")
