@@ -123,10 +123,6 @@ def loss(name):
             return torch.log(l2 + enough**2).mean()
         if name == "by_c":
             return (huber / (c_noise + 0.05)).mean()
-        if name == "log_times_c":
-            weight = (c_noise + 0.05) / 0.2
-            # twice 0.05 times Huber's error is the square
-            return (weight * torch.log(0.1 * huber + enough**2)).mean()
         if name == "unweighted":
             return huber.mean()
         # three scales and small windows fit into a patch of 64 pixels
@@ -171,7 +167,6 @@ VARIANTS = {
     "loss_l1": ({}, relearn("l1")),
     "loss_l2": ({}, relearn("l2")),
     "loss_by_c": ({}, relearn("by_c")),
-    "loss_log_times_c": ({}, relearn("log_times_c")),
     "loss_unweighted": ({}, relearn("unweighted")),
     "loss_l1_ms_ssim": ({}, relearn("l1_ms_ssim")),
     "learning_rate_1e-3": ({"learning_rate": 1e-3}, None),
@@ -180,6 +175,8 @@ VARIANTS = {
     "patch_96_batch_7": ({"patch": 96, "batch": 7}, None),
     "patch_128_batch_4": ({"patch": 128, "batch": 4}, None),
     "stored_noise": ({"noise_source": "stored"}, None),
+    "weak_0": ({"weak": 0.0}, None),
+    "weak_1": ({"weak": 1.0}, None),
     "not_turned": ({"turned": False}, None),
     "no_featureless": ({"featureless": 0.0}, None),
     "featureless_0.3": ({"featureless": 0.3}, None),

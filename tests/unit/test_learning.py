@@ -131,7 +131,8 @@ def loss(monkeypatch):
     module = DenoisingModule(UNet(width=4, levels=1), steps=1, learning_rate=1e-3, average=0.5)
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
 
-    def of(error, sigma, c_noise):
+    def of(error, sigma, c_noise, weak=1.0):
+        module.weak, module.middle = weak, float(c_noise.mean())
         monkeypatch.setattr(module.network, "forward", lambda _: (error, sigma))
         return float(module.training_step((error, torch.zeros_like(error), c_noise), 0))
 
@@ -160,6 +161,22 @@ def test_patches_that_are_easy_do_not_outweigh_the_others(loss):
     # exact to a thousandth of the noise: hardly more to gain there, though the logarithm's
     # slope would be a hundred times that at a tenth of the noise
     assert 0 < steepness(2e-4) < 0.1 * steepness(2e-2)
+
+
+@pytest.mark.parametrize(("weak", "ratio"), [(1.0, 1.0), (0.0, 3.0), (0.5, 5 / 3)])
+def test_patches_count_in_proportion_to_c_but_for_the_share_of_the_weak(loss, weak, ratio):
+    strength = torch.tensor([0.1, 0.3])
+
+    def gain(better):
+        error = torch.full((2, 1, 8, 8), 0.04)
+        less = error.clone()
+        less[better] *= 0.9
+        before, after = (loss(e, e, strength, weak) for e in (error, less))
+        enough = (0.045 * float(strength[better])) ** 2 + 1e-8
+        return 2 * (before - after) / np.log((0.04**2 + enough) / (0.036**2 + enough))
+
+    assert gain(1) / gain(0) == pytest.approx(ratio, rel=1e-3)
+    assert gain(1) + gain(0) == pytest.approx(2, rel=1e-3)
 
 
 def test_sigma_is_asked_to_cover_one_deviation(loss):

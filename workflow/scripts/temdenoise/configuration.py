@@ -143,7 +143,8 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
     if common["precision"] == "float32":
         del common["precision"]  # as below: a model without it stays what it was
-    specialist = common | {"mixtures": 0.0, "turned": True}
+    weak = common.pop("weak")
+    specialist = common | {"mixtures": 0.0, "turned": True, "weak": weak}
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
     # named only where they do something, so that a model without them stays what it was

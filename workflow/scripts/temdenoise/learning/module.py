@@ -27,6 +27,8 @@ class DenoisingModule(lightning.LightningModule):
         learning_rate: float,
         average: float,
         quadratic_below: float = 0.05,
+        weak: float = 1.0,
+        middle: float = 1.0,
     ):
         super().__init__()
         self.network = network
@@ -34,7 +36,7 @@ class DenoisingModule(lightning.LightningModule):
         # nothing else would several processes wait for: they exchange what asks for gradients
         self.average.requires_grad_(False)
         self.steps, self.learning_rate = steps, learning_rate
-        self.quadratic_below = quadratic_below
+        self.quadratic_below, self.weak, self.middle = quadratic_below, weak, middle
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
 
@@ -49,7 +51,9 @@ class DenoisingModule(lightning.LightningModule):
         is Huber's, and grows no more than linearly beyond 0.05 by default, since
         a few pixels that cannot be known are no reason to change all others. Where noise is
         far stronger than the lattice, the plain square (least for the mean of what may be
-        there) is what predicts best.
+        there) is what predicts best. A patch counts as any other by the share `weak`, and by
+        the rest in proportion to its C over the `middle` of the range: strong noise has most
+        to be learned.
 
         Sigma: the pinball loss of the logarithms, least where 68.27 % of the absolute errors are
         smaller. It asks for the definition itself and for no distribution of the errors, and
@@ -66,7 +70,8 @@ class DenoisingModule(lightning.LightningModule):
         missing = torch.log((away + _EXACT) / (sigma + _EXACT))
         doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
         enough = (_ENOUGH * c_noise) ** 2 + _EXACT**2
-        return torch.log(square + enough).mean() + doubt.mean()
+        weight = self.weak + (1 - self.weak) * c_noise / self.middle
+        return (weight * torch.log(square + enough)).mean() + doubt.mean()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Let the averaged weights follow."""

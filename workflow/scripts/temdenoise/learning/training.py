@@ -26,7 +26,7 @@ from temdenoise.learning.networks import UNet
 from temdenoise.learning.processes import together
 from temdenoise.seeding import generator
 
-RECIPE = 5
+RECIPE = 6
 """Version of what this and its neighbours compute; raise it when a change alters the weights."""
 
 
@@ -41,6 +41,7 @@ def train(
     learning_rate: float,
     average: float,
     quadratic_below: float = 0.05,
+    weak: float = 1.0,
     threads: int,
     gpus: int | None = None,
     processes: int | None = None,
@@ -68,6 +69,9 @@ def train(
         Decay of the exponential moving average of the weights.
     quadratic_below
         Error at which the loss turns from quadratic to linear [what the network sees].
+    weak
+        What a patch with hardly any noise counts, where one in the middle of the range
+        `c_noise` counts 1; the rest is in proportion to C.
     threads
         CPU threads to use; with GPUs, all but one draw batches.
     gpus, processes
@@ -110,6 +114,8 @@ def train(
         "learning_rate": learning_rate,
         "average": average,
         "quadratic_below": quadratic_below,
+        "weak": weak,
+        "middle": sum(feeding["c_noise"]) / 2,
     }
     arguments = {
         "training": training,
