@@ -249,6 +249,7 @@ def draw_curves(axes, rows: Rows, noise: str) -> None:
             marker=marker,
             ms=2.5,
             label=LABELS[method],
+            clip_on=False,  # the first and last points lie on the frame
         )
     axes.set(xlim=(0, every[-1]), ylim=(None, 1.0))
 
