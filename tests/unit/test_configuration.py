@@ -316,3 +316,10 @@ def test_a_model_that_uses_no_option_of_its_own_does_not_name_them():
     own = checked({"training": {"universal": {"width": 48, "standardised": True}}})
     options = models_of(own)["universal"]["options"]
     assert (options["width"], options["standardised"], options["batch"]) == (48, True, 16)
+
+
+def test_strong_noise_counts_more_to_specialists_alone():
+    models = models_of(checked({"training": {"weak": 0.2}}))
+    told = {m["method"] for m in models.values() if m["options"].get("weak") == 0.2}
+    assert told == {"cnn"}
+    assert all("weak" not in m["options"] for m in models.values() if m["method"] != "cnn")
