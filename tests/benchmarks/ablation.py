@@ -107,7 +107,7 @@ class Appended(networks.UNet):
 
 
 def loss(name):
-    """A training step with another loss of the image; sigma is left as it starts."""
+    """A training step with another loss of the image, all patches counting alike; no sigma."""
 
     def step(self, batch, _):
         noisy, clean, c_noise = batch

@@ -97,8 +97,8 @@ def main() -> None:
                 f"bound within {radius:g} spacings {unbiased:.2f}, spread known {known:.2f}"
             )
         for radius, found in stretched.items():
-            known = spread / (spread + (gain * c) ** 2 * np.mean(found))
-            bias = 100 * (1 - np.sqrt(known)) * ellipticities.mean()
+            told = spread / (spread + (gain * c) ** 2 * np.mean(found))
+            bias = 100 * (1 - np.sqrt(told)) * ellipticities.mean()
             cells.append(f"too round by {bias:.2f} % within {radius:g}")
         cells += [
             f"{row['method']} {row['pore_centre_rmse_pm']:.2f} and "

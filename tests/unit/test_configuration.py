@@ -31,6 +31,7 @@ WRONG = [
     ("training.universal.c_noise", [0.3, 0.2], r"universal\.c_noise` = .*smaller C first"),
     ("training.universal.c_noise", [0.6, 2], r"one C within `training\.universal\.c_noise`"),
     ("training.universal.mixtures", 1.5, r"mixtures` = 1\.5: expected at most 1"),
+    ("training.weak", 1.5, r"weak` = 1\.5: expected at most 1"),
     ("training.featureless", -0.1, r"featureless` = -0\.1: expected at least 0"),
     ("training.patch", 90, r"`training\.patch` = 90: expected a multiple of 8"),
     (
