@@ -7,17 +7,20 @@ Prints and writes as CSV, for the configuration's network with random weights:
 - memory above the image itself for the largest size;
 - BM3D, where it is installed, on 512 x 512 pixels;
 - time of a training step against its bare forward and backward pass;
-- on a GPU, if there is one, the same denoising in 32 bit and in bf16.
+- on a GPU, if there is one, forward passes and training steps in 32 bit and in bfloat16
+  against the CPU.
 
     python tests/benchmarks/bench_denoise.py [--sizes 512 1024 2048 4096 8192] [--csv file.csv]
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from copy import deepcopy
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +119,7 @@ def bm3d() -> dict:
     }
 
 
-def training_step(steps: int = 60) -> dict:
+def training_step(steps: int = 60, gpus: int = 0, precision: str = "float32") -> dict:
     """A step of the training as it is, against the bare passes of the same batches."""
     torch.set_num_threads(1)
     clean = np.random.default_rng(0).random((4, 256, 256), dtype=np.float32)
@@ -126,43 +129,67 @@ def training_step(steps: int = 60) -> dict:
     one = {"gaussian": DataSet(clean[:1, :64, :64], clean[:1, :64, :64], frames(1, [0.1]))}
     options = MODEL["options"] | {"steps": steps, "checkpoint_every": steps}
     options |= {"name": "gaussian", "c_noise": (0.02, 0.25), "clip": False, "seed": 1}
-    options["background_correlation"] = 0.25
-    network = UNet(width=options["width"], levels=options["levels"])
-    batch = torch.rand(options["batch"], 1, options["patch"], options["patch"])
+    options |= {"background_correlation": 0.25, "precision": precision}
+    device = "cuda" if gpus else "cpu"
+    network = UNet(width=options["width"], levels=options["levels"]).to(device)
+    batch = torch.rand(options["batch"], 1, options["patch"], options["patch"], device=device)
 
     def passes():
         for _ in range(steps):
             network.zero_grad()
-            denoised, sigma = network(batch)
-            (denoised.abs().mean() + sigma.mean()).backward()
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+                denoised, sigma = network(batch)
+            (denoised.float().abs().mean() + sigma.float().mean()).backward()
+        if gpus:
+            torch.cuda.synchronize()
 
     bare = seconds(passes, 1)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as work:
-        training.train(images, one, threads=1, work=Path(work), **options)
+        # on a GPU the other threads draw the batches
+        training.train(images, one, threads=4 if gpus else 1, gpus=gpus, work=Path(work), **options)
     whole = time.perf_counter() - start
     return {
-        "what": "training step",
+        "what": f"training step on {'a GPU' if gpus else 'one core'}, {precision}",
         "seconds": round(whole / steps, 4),
         "over_bare": round(whole / bare, 3),
     }
 
 
-def gpu() -> list[dict]:
-    """Forward passes on a GPU against the CPU."""
-    image = torch.rand(1, 1, 2048, 2048)
+def gpu(step: dict, size: int = 2048) -> list[dict]:
+    """Forward passes and training steps on a GPU against the CPU, in 32 bit and in bfloat16.
+
+    `step` is the training step on the CPU.
+    """
+    image = torch.rand(1, 1, size, size)
     network = denoiser().network
+    torch.set_num_threads(os.cpu_count())
+    rows = []
     with torch.inference_mode():
-        slow = seconds(lambda: network(image))
-        rows = []
-        for name, kind in (("32 bit", torch.float32), ("bf16", torch.bfloat16)):
-            there, given = network.to("cuda", kind), image.to("cuda", kind)
+        slow, expected = seconds(lambda: network(image)), network(image)[0]
+        there, given = deepcopy(network).to("cuda"), image.to("cuda")
+        for precision in ("float32", "bfloat16"):
 
-            def act(there=there, given=given):
-                there(given)
+            def act(precision=precision):
+                with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
+                    answer = there(given)[0].float()
                 torch.cuda.synchronize()
+                return answer
 
-            rows.append({"what": f"CPU over GPU, {name}", "ratio": round(slow / seconds(act), 1)})
+            fast = seconds(act)
+            rows.append(
+                {
+                    "what": f"forward pass {size} x {size}, {precision}: {os.cpu_count()} cores "
+                    f"over {torch.cuda.get_device_name()}",
+                    "seconds": round(fast, 5),
+                    "megapixels_per_second": round(size**2 / fast / 1e6, 1),
+                    "ratio": round(slow / fast, 1),
+                    "deviation": f"{float((act().cpu() - expected).abs().max()):.1e}",
+                }
+            )
+    for precision in ("float32", "bfloat16"):
+        row = training_step(600, 1, precision)
+        rows.append(row | {"ratio": round(step["seconds"] / row["seconds"], 1)})
     return rows
 
 
@@ -173,12 +200,16 @@ def main() -> None:
     parser.add_argument("--csv", default="bench_denoise.csv")
     arguments = parser.parse_args()
     columns = ("what", "seconds", "megapixels_per_second", "over_bare", "ratio", "gigabytes")
+    columns += ("deviation",)
     jobs = [lambda n=n: speed(n) for n in arguments.sizes]
     jobs.append(lambda: memory(arguments.sizes[-1]))
     if BASELINES["bm3d"].available:
         jobs.append(bm3d)
     rows = []
-    for job in [*jobs, training_step, *([gpu] if torch.cuda.is_available() else [])]:
+    jobs.append(training_step)
+    if torch.cuda.is_available():
+        jobs.append(lambda: gpu(rows[-1]))
+    for job in jobs:
         found = job()
         for row in found if isinstance(found, list) else [found]:
             rows.append(dict.fromkeys(columns, "") | row)

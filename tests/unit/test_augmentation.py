@@ -188,10 +188,17 @@ def test_batches_for_real_frames(data):
     assert c_noise.dtype == noisy.dtype
 
 
-def test_logarithmic_c_comes_as_often_from_every_octave(data):
-    batches = Batches(data, **OPTIONS | {"mixtures": 0.0}, c_spacing="logarithmic")
+@pytest.mark.parametrize(
+    ("spacing", "middle"),
+    [
+        ("linear", (0.05 + 10) / 2),
+        ("square_root", (np.sqrt(0.05) + np.sqrt(10)) ** 2 / 4),
+        ("logarithmic", np.sqrt(0.05 * 10)),
+    ],
+)
+def test_half_of_the_c_lie_below_the_middle_of_their_spacing(data, spacing, middle):
+    batches = Batches(data, **OPTIONS | {"mixtures": 0.0, "c_spacing": spacing})
     drawn = np.concatenate([batches[i][2].numpy() for i in range(100)])
-    middle = np.sqrt(0.05 * 10)
     assert np.mean(drawn < middle) == pytest.approx(0.5, abs=0.1)
     assert drawn.min() >= 0.05
     assert drawn.max() <= 10

@@ -143,3 +143,16 @@ def test_bfloat16_learns_the_same(images, tmp_path):
     assert (curves["bfloat16"] != curves["float32"]).all()
     assert curves["bfloat16"] == pytest.approx(curves["float32"], rel=0.03)
     assert curves["bfloat16"][-1, 1] < curves["bfloat16"][0, 1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize(("precision", "close"), [("float32", 0.03), ("bfloat16", 0.05)])
+def test_a_gpu_learns_what_a_cpu_does(images, tmp_path, precision, close):
+    options = OPTIONS | {"steps": 100, "checkpoint_every": 25, "average": 0.9}
+    _, expected = train(images, images, work=tmp_path / "cpu", **options)
+    options |= {"gpus": 1, "threads": 3, "precision": precision}
+    network, history = train(images, images, work=tmp_path / "gpu", **options)
+    again, _ = train(images, images, work=tmp_path / "again", **options)
+    assert {str(value.device) for value in network.state_dict().values()} == {"cpu"}
+    assert curve(history) == pytest.approx(curve(expected), rel=close)
+    assert apart(network, again) == 0

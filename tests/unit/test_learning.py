@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
 from scipy.ndimage import correlate1d
 from temdenoise.errors import ConfigurationError, DataError
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
@@ -40,6 +41,7 @@ OPTIONS = BATCHES | {
     "learning_rate": 2e-3,
     "average": 0.5,
     "threads": 1,
+    "gpus": 0,  # the same everywhere
 }
 
 
@@ -311,12 +313,13 @@ def test_damaged_checkpoint_is_named_and_the_training_starts_again(
 def test_a_gpu_that_was_asked_for_is_not_replaced_by_the_cpu(images, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"gpu = 1 .* finds 0 here .* set gpu to"):
-        train(images, images, work=tmp_path / "work", gpus=1, **OPTIONS)
+        train(images, images, work=tmp_path / "work", **OPTIONS | {"gpus": 1})
     assert not (tmp_path / "work").exists()
 
 
-def test_no_gpu_means_the_cpu_even_where_there_is_one(images, undisturbed, tmp_path):
-    network, _ = train(images, images, work=tmp_path / "work", gpus=0, **OPTIONS)
+def test_no_gpu_means_the_cpu_even_where_there_is_one(images, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: True)
+    network, _ = train(images, images, work=tmp_path / "work", **OPTIONS)
     assert same(network, undisturbed[0])
 
 

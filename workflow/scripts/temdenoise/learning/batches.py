@@ -24,6 +24,13 @@ from temdenoise.learning.augmentation import (
 from temdenoise.seeding import generator
 from temdenoise.storage import forget, one_by_one
 
+_SPACINGS = {
+    "linear": (np.positive, np.positive),
+    "square_root": (np.sqrt, np.square),
+    "logarithmic": (np.log, np.exp),
+}
+"""What of C is drawn uniformly, and the way back."""
+
 
 class Batches(Dataset):
     """Training batches by number of the step: random patches, changed, made noisy.
@@ -35,8 +42,8 @@ class Batches(Dataset):
     name
         Of the model; with the seed it names the random streams.
     c_noise, background_correlation, clip, pedestal
-        Noise to train on, see `images.noise.corrupt`; C is drawn uniformly from
-        the range `c_noise`.
+        Noise to train on, see `images.noise.corrupt`; C is drawn from the range
+        `c_noise`.
     noise_source
         ``fresh``: new noise in every batch; ``stored``: the stored frames.
     mixtures
@@ -53,7 +60,8 @@ class Batches(Dataset):
     seed
         Of the run.
     c_spacing
-        ``linear``: C is drawn uniformly; ``logarithmic``: as often from every octave.
+        ``linear``: C is drawn uniformly; ``square_root``: its square root is;
+        ``logarithmic``: it comes as often from every octave.
     standardised, rotation, sampling, edges, stretch, blur
         For real frames (``fresh`` alone), see `augmentation`: whether patches have mean 0 and
         deviation 1, are turned by any angle, the range of their pixel sizes [Å], and the
@@ -102,7 +110,7 @@ class Batches(Dataset):
             "pedestal": pedestal,
         }
         self.featureless, self.turned = featureless, turned
-        self.logarithmic, self.standardised = c_spacing == "logarithmic", standardised
+        self.spacing, self.standardised = _SPACINGS[c_spacing], standardised
         self.rotation, self.sampling, self.edges = rotation, sampling, edges
         self.distortion = {"stretch": stretch, "blur": blur}
         self.keep_slow = keep_slow
@@ -176,10 +184,8 @@ class Batches(Dataset):
     def _corrupt(
         self, clean: np.ndarray, noise: str, rng: np.random.Generator, place: dict[str, Any]
     ) -> tuple[np.ndarray, float]:
-        if self.logarithmic:
-            c_noise = float(np.exp(rng.uniform(*np.log(self.c_noise))))
-        else:
-            c_noise = float(rng.uniform(*self.c_noise))
+        there, back = self.spacing
+        c_noise = float(back(rng.uniform(*there(self.c_noise))))
         noisy = corrupt(clean, noise=noise, c_noise=c_noise, rng=rng, **place, **self.options)
         return noisy, c_noise
 

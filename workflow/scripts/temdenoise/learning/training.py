@@ -26,7 +26,7 @@ from temdenoise.learning.networks import UNet
 from temdenoise.learning.processes import together
 from temdenoise.seeding import generator
 
-RECIPE = 6
+RECIPE = 7
 """Version of what this and its neighbours compute; raise it when a change alters the weights."""
 
 
@@ -187,6 +187,8 @@ def _fit(
     # the bar goes to whatever is standard output when it is made
     with contextlib.redirect_stdout(progress or sys.stdout), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # `hardware` has said what to train on
+        warnings.filterwarnings("ignore", message="GPU available but not used")
         # so many processes are what is meant, also where Slurm is at hand
         warnings.filterwarnings("ignore", message="The `srun` command is available")
         trainer = lightning.Trainer(
@@ -199,8 +201,9 @@ def _fit(
             plugins=[LightningEnvironment()],
             deterministic=True,
             # no step may count for many: once a gradient of a thousand times the usual made Adam
-            # throw away what 600 steps had learned
-            gradient_clip_val=10.0,
+            # throw away what 600 steps had learned, and once, clipped at 10, a network died while
+            # the learning rate was highest
+            gradient_clip_val=1.0,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
