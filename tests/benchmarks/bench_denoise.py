@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def training_step(steps: int = 60, gpus: int = 0, precision: str = "float32") ->
     }
 
 
-def gpu(step: dict, size: int = 2048) -> list[dict]:
+def gpu(step: dict, size: int = 2048) -> Iterator[dict]:
     """Forward passes and training steps on a GPU against the CPU, in 32 bit and in bfloat16.
 
     `step` is the training step on the CPU.
@@ -164,7 +165,6 @@ def gpu(step: dict, size: int = 2048) -> list[dict]:
     image = torch.rand(1, 1, size, size)
     network = denoiser().network
     torch.set_num_threads(os.cpu_count())
-    rows = []
     with torch.inference_mode():
         slow, expected = seconds(lambda: network(image)), network(image)[0]
         there, given = deepcopy(network).to("cuda"), image.to("cuda")
@@ -177,20 +177,17 @@ def gpu(step: dict, size: int = 2048) -> list[dict]:
                 return answer
 
             fast = seconds(act)
-            rows.append(
-                {
-                    "what": f"forward pass {size} x {size}, {precision}: {os.cpu_count()} cores "
-                    f"over {torch.cuda.get_device_name()}",
-                    "seconds": round(fast, 5),
-                    "megapixels_per_second": round(size**2 / fast / 1e6, 1),
-                    "ratio": round(slow / fast, 1),
-                    "deviation": f"{float((act().cpu() - expected).abs().max()):.1e}",
-                }
-            )
+            yield {
+                "what": f"forward pass {size} x {size}, {precision}: {os.cpu_count()} cores "
+                f"over {torch.cuda.get_device_name()}",
+                "seconds": round(fast, 5),
+                "megapixels_per_second": round(size**2 / fast / 1e6, 1),
+                "ratio": round(slow / fast, 1),
+                "deviation": f"{float((act().cpu() - expected).abs().max()):.1e}",
+            }
     for precision in ("float32", "bfloat16"):
         row = training_step(600, 1, precision)
-        rows.append(row | {"ratio": round(step["seconds"] / row["seconds"], 1)})
-    return rows
+        yield row | {"ratio": round(step["seconds"] / row["seconds"], 1)}
 
 
 def main() -> None:
@@ -211,7 +208,7 @@ def main() -> None:
         jobs.append(lambda: gpu(rows[-1]))
     for job in jobs:
         found = job()
-        for row in found if isinstance(found, list) else [found]:
+        for row in [found] if isinstance(found, dict) else found:
             rows.append(dict.fromkeys(columns, "") | row)
             print(" ".join(f"{k} {v}" for k, v in row.items()), flush=True)
     write_table(arguments.csv, rows)
