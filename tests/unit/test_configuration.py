@@ -313,7 +313,7 @@ def test_others_have_their_own_families_and_share_the_rest():
 
 def test_a_model_that_uses_no_option_of_its_own_does_not_name_them():
     options = models_of(checked({}))["universal"]["options"]
-    assert not {"c_spacing", "standardised", "rotation", "sampling", "edges"} & set(options)
+    assert not {"standardised", "rotation", "sampling", "edges"} & set(options)
     own = checked({"training": {"universal": {"width": 48, "standardised": True}}})
     options = models_of(own)["universal"]["options"]
     assert (options["width"], options["standardised"], options["batch"]) == (48, True, 16)

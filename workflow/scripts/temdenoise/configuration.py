@@ -22,7 +22,7 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 _MODEL_SECTIONS = ("universal", "paper_like")
 SPLITS = ("train", "val", "test")
 OWN = (
-    *("width", "levels", "batch", "patch", "c_spacing"),
+    *("width", "levels", "batch", "patch"),
     *("standardised", "rotation", "sampling", "edges", "stretch", "blur"),
     *("keep_slow", "quadratic_below"),
 )
