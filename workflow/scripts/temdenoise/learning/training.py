@@ -201,8 +201,8 @@ def _fit(
             plugins=[LightningEnvironment()],
             deterministic=True,
             # no step may count for many: once a gradient of a thousand times the usual made Adam
-            # throw away what 600 steps had learned, and once, clipped at 10, a network died while
-            # the learning rate was highest
+            # throw away what 600 steps had learned, and once, clipped at 10, a network ceased
+            # to learn while the learning rate was highest
             gradient_clip_val=1.0,
             logger=False,
             enable_checkpointing=False,
