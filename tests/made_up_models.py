@@ -18,7 +18,7 @@ ADF = {
 }
 """What a model of bright atoms says of itself."""
 
-SCALED = ADF | {"clean_mean": 0.3, "clean_std": 0.2, "sigma_factor": 1.3}
+SCALED = ADF | {"clean_mean": 0.3, "clean_std": 0.2, "sigma_factor": 1.3, "sigma_growth": 0.2}
 """And of the intensities it knows."""
 
 

@@ -34,6 +34,7 @@ from temdenoise.images.datasets import read_dataset
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import judge
 from temdenoise.learning import networks, training
+from temdenoise.learning.batches import Batches
 from temdenoise.learning.inference import Denoiser
 from torch import nn
 from torch.nn import functional
@@ -150,6 +151,12 @@ def relearn(name):
     return lambda: mock.patch.object(training.DenoisingModule, "training_step", loss(name))
 
 
+def any_noise_on_nothing():
+    """Train with noise of every strength on patches without structure, too."""
+    corrupt = Batches._corrupt
+    return mock.patch.object(Batches, "_corrupt", lambda *given, strong=False: corrupt(*given))
+
+
 VARIANTS = {
     "as_configured": ({}, None),
     "other_seed": ({"seed": 1}, None),
@@ -180,6 +187,7 @@ VARIANTS = {
     "weak_1": ({"weak": 1.0}, None),
     "not_turned": ({"turned": False}, None),
     "no_featureless": ({"featureless": 0.0}, None),
+    "any_noise_on_nothing": ({}, any_noise_on_nothing),
     "featureless_0.3": ({"featureless": 0.3}, None),
 }
 """Changed options, and what is replaced in the code."""

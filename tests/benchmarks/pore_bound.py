@@ -1,8 +1,9 @@
-"""How well could any method draw a pore in Gaussian noise: the bounds in docs/denoising.md.
+"""How well could any method draw a pore in so much noise: the bounds in docs/denoising.md.
 
-Needs the results of `make run`. Noise of standard deviation C on an image I limits every
-unbiased estimate of a shift u of the neighbourhood of a pore (Cramér and Rao):
-var(u_x) >= C² / Σ (∂I/∂x)², summed over the pixels of that neighbourhood. A method that
+Needs the results of `make run`. Gaussian noise of standard deviation C on an image I limits
+every unbiased estimate of a shift u of the neighbourhood of a pore (Cramér and Rao):
+var(u_x) >= C² / Σ (∂I/∂x)², summed over the pixels of that neighbourhood; Poisson noise,
+with 1/C² counts at I = 1, var(u_x) >= C² / Σ (∂I/∂x)² / I where I > 0. A method that
 also knows how far pores stray (standard deviation s, from the clean images) cannot do
 better than 1 / (1 / var + 1 / s²) (van Trees). Prints both beside what was measured,
 all as root mean square distances over the pores away from defects.
@@ -12,7 +13,8 @@ image tells. Who draws what is likely on average (least squares) draws the share
 1 - ρ² = 1 / (1 + s² / var), so pores come out too round by (1 - ρ) times their mean
 ellipticity.
 
-    python tests/benchmarks/pore_bound.py [--results results] [--radius 0.5 0.7]
+    python tests/benchmarks/pore_bound.py [--results results] [--noise gaussian]
+                                          [--radius 0.5 0.7]
 """
 
 import argparse
@@ -31,15 +33,22 @@ from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.judging.detector import Detector
 from temdenoise.storage import read_images
 
+INFORMATION = {
+    "gaussian": np.ones_like,
+    "poisson": lambda image: np.where(image > 0, 1 / np.maximum(image, 1e-12), 0.0),
+}
+"""What a pixel tells (Fisher) of a change of its intensity at C = 1, by noise."""
+
 
 def main() -> None:
     """Print bound and measurement for every C."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results")
+    parser.add_argument("--noise", choices=INFORMATION, default="gaussian")
     parser.add_argument("--radius", type=float, nargs="+", default=[0.5, 0.7])
     arguments = parser.parse_args()
     results = arguments.results
-    images = read_images(results / "datasets/gaussian/test/clean.tif")
+    images = read_images(results / f"datasets/{arguments.noise}/test/clean.tif")
     detector = Detector(**read_json(results / "evaluation/detector.json"))
     rows = read_table(results / "structures/structures.csv")
     sites = sites_in_images(
@@ -53,7 +62,8 @@ def main() -> None:
     reach = int(np.ceil(max(arguments.radius) * detector.spacing))
     x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     for image, known in zip(images.data, sites, strict=True):
-        slopes = np.gradient(np.asarray(image, dtype=float))
+        weight = np.sqrt(INFORMATION[arguments.noise](np.asarray(image, dtype=float)))
+        slopes = [weight * slope for slope in np.gradient(np.asarray(image, dtype=float))]
         features = detector.features(image)
         pores = features.centres
         chosen = detector.inside(pores, image.shape)
@@ -86,7 +96,9 @@ def main() -> None:
     measured = [
         row
         for row in read_table(results / "evaluation/fidelity.csv")
-        if row["noise"] == "gaussian" and row["method"] in ("gaussian_blur", "cnn", "universal")
+        if row["noise"] == arguments.noise
+        and row["trained_on"] in ("", None, arguments.noise, "all")
+        and row["method"] in ("gaussian_blur", "cnn", "universal")
     ]
     for c in sorted({row["c_noise"] for row in measured}):
         cells = [f"C {c:.2f}"]

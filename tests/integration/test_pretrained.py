@@ -44,6 +44,19 @@ def test_nothing_is_invented_where_nothing_is(name, kind, rng):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+def test_sparse_counts_are_no_lattice(name, rate):
+    """A network may take them for pixels that salt and pepper left alone."""
+    for seed in range(3):
+        image = 100 + 10 * np.random.default_rng(seed).poisson(rate, (192, 160)).astype(float)
+        frame = denoise_micrograph(image, MODELS[name], sampling=sampling_of(MODELS[name])).frame
+        assert frame.verdict.level != "good"
+        assert not frame.invented.suspected
+        assert frame.invented.flat
+        assert len(frame.features["centres"]) == 0
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
     model = MODELS[name]
     noisy, clean = example_image(model.about, shape=(320, 288))

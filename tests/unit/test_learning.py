@@ -237,6 +237,21 @@ def test_some_patches_are_partly_or_wholly_empty(images):
     assert np.mean([q.min() < 0.2 * q.max() for q in quarter]) > 0.5
 
 
+def test_patches_of_nothing_hold_strong_noise_the_others_any(images, lattice):
+    options = BATCHES | {"batch": 200, "featureless": 1.0, "c_noise": (0.1, 0.5)}
+    several = {n: dataset(lattice[None, :96, :96], n) for n in ("gaussian", "background_gaussian")}
+    for data in (several, images):
+        noisy, clean, c = Batches(data, **options)[0]
+        flat = np.ptp(clean.numpy(), axis=(1, 2, 3)) == 0
+        left = (noisy - clean).std(dim=(1, 2, 3))
+        assert c[~flat].min() < 0.15
+        if data is images:  # a specialist's range is no wider than it has to know
+            assert c[flat].min() < 0.15
+        else:
+            assert min(c[flat].min(), left[flat].min()) > 0.28
+            assert 0.38 < c[flat].mean() < 0.42
+
+
 def test_patches_are_turned_only_if_asked(images):
     def lie_in_the_image(turned):
         clean = Batches(images, **BATCHES | {"batch": 30, "turned": turned})[0][1][:, 0].numpy()
@@ -378,16 +393,54 @@ def test_patches_of_the_paper_like_baseline_know_nothing_of_each_other(denoiser,
     assert np.abs(paper_like(lattice) - denoiser(lattice)).max() > 1e-4
 
 
+class Slow(UNet):
+    """Leaves the image as it is, and expects an error that grows slower than the noise."""
+
+    def forward(self, noisy):
+        return noisy, torch.full_like(noisy, float(noisy.std()) ** 0.8)
+
+
+def test_sigma_is_calibrated_for_weak_noise_and_strong(rng):
+    clean = np.zeros((128, 128), np.float32)
+    pairs = [
+        (c * rng.standard_normal(clean.shape).astype(np.float32), clean) for c in (0.05, 0.1, 0.4)
+    ]
+    model = Denoiser(Slow(width=4, levels=2), {})
+    found = model.calibration(pairs)
+    assert found["sigma_growth"] == pytest.approx(0.25, abs=0.01)  # 0.8 (1 + 0.25) = 1
+    for noisy, _ in pairs:
+        _, sigma = Denoiser(model.network, found).denoise(noisy)
+        assert (np.abs(noisy) <= sigma).mean() == pytest.approx(0.6827, abs=0.01)
+
+
 def test_sigma_is_calibrated_on_the_pairs_given(denoiser, lattice, rng):
     pairs = [(lattice + c * rng.standard_normal(lattice.shape), lattice) for c in (0.1, 0.3)]
-    calibrated = Denoiser(
-        denoiser.network, denoiser.about | {"sigma_factor": denoiser.sigma_factor(pairs)}
-    )
+    calibrated = Denoiser(denoiser.network, denoiser.about | denoiser.calibration(pairs))
     inside = []
     for noisy, clean in pairs:
         denoised, sigma = calibrated.denoise(noisy)
         inside.append(np.abs(denoised - clean) <= sigma)
     assert np.mean(inside) == pytest.approx(0.6827, abs=1e-3)
+    # sigma that grows too fast already is not slowed down
+    assert calibrated.about["sigma_growth"] == 0
+
+
+def test_sigma_of_one_level_is_calibrated_by_a_factor_alone(denoiser, lattice, rng):
+    pairs = [(lattice + 0.1 * rng.standard_normal(lattice.shape), lattice) for _ in range(3)]
+    found = denoiser.calibration(pairs)
+    assert found["sigma_growth"] == pytest.approx(0, abs=0.02)
+    # what a model says already plays no part
+    again = Denoiser(denoiser.network, denoiser.about | {"sigma_factor": 9.0, "sigma_growth": 0.5})
+    assert again.calibration(pairs) == found
+
+
+def test_sigma_grows_in_what_the_network_sees(denoiser, lattice, rng):
+    """Another unit of a standardised image is another unit of sigma, and no other level."""
+    noisy = lattice + 0.1 * rng.standard_normal(lattice.shape)
+    model = Denoiser(denoiser.network, {"standardised": True, "sigma_growth": 0.5})
+    _, sigma = model.denoise(noisy)
+    _, scaled = model.denoise(1000 * noisy + 50)
+    assert scaled == pytest.approx(1000 * sigma, rel=1e-3)
 
 
 def test_saved_model_is_the_same_model_in_the_same_bytes(denoiser, tmp_path, lattice):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from temdenoise.errors import DataError
+from temdenoise.learning.networks import UNet
 from temdenoise.micrographs.calibration import SPACINGS, Ring, check, first_ring
 from temdenoise.micrographs.denoise_file import sampling_from_lattice
-from temdenoise.micrographs.denoising import apply, prepare, stretched
+from temdenoise.micrographs.denoising import apply, borne_out, prepare, stretched
 from temdenoise.micrographs.fitting import (
     INSIDE,
     Range,
@@ -204,6 +205,40 @@ def test_what_varies_slowly_is_not_taken_off_with_the_noise(rng):
     error = (applied.denoised - lattice - thickness)[16:-16, 16:-16]
     assert abs(error.mean()) < 0.05
     assert error.std() < 0.25
+
+
+class Certain:
+    """Takes an image as it is, and expects an error of next to nothing."""
+
+    about, network = {}, UNet(width=4, levels=2)
+
+    def denoise(self, image):
+        return image.copy(), np.full_like(image, 1e-3)
+
+
+def test_sigma_is_no_smaller_than_what_the_image_does_not_bear_out(rng):
+    noise = 60 * rng.standard_normal((192, 160)).astype(np.float32)
+    for lattice in (0, 2000):
+        clean = 1000 + lattice * hexagonal(noise.shape).astype(np.float32)
+        frame = clean + noise
+        prepared = prepare(frame, TRAINED, sampling=SAMPLING)
+        given = frame, prepared.fit, TRAINED
+        fitted = borne_out(Certain(), *given, prepared.noise, sampling=SAMPLING)
+        applied = apply(Certain(), frame, fitted, TRAINED, sampling=SAMPLING)
+        error = float((applied.denoised - clean)[16:-16, 16:-16].std())
+        # the noise that was left, seen with coarser pixels, which average some of it
+        assert 25 < applied.sigma.mean() < 60
+        assert error < applied.sigma.mean()
+        if not lattice:
+            found = invention(
+                applied.denoised,
+                applied.sigma,
+                prepared.spectrum,
+                slow=applied.slow,
+                sampling=SAMPLING,
+            )
+            assert found.flat
+            assert error < 10
 
 
 def test_linear_stretching_keeps_a_slope():

@@ -87,14 +87,15 @@ with job(snakemake) as say:
     if kept := params.model["options"].get("keep_slow"):
         width = kept / images.sampling[0]
         inside = [(noisy, with_slow_part(clean, noisy, width=width)) for noisy, clean in inside]
-    about["sigma_factor"] = denoiser.sigma_factor(inside)
+    about |= denoiser.calibration(inside)
     denoiser.save(snakemake.output.model)
     for work in folder.glob("work-*"):
         shutil.rmtree(work)
     left = history[-1]["val_l1"]
     say(
         f"mean absolute error {left:.4f} on the validation split after {history[-1]['step']} "
-        f"steps, sigma scaled by {about['sigma_factor']:.2f}"
+        f"steps, sigma scaled by {about['sigma_factor']:.2f} and growing by a power of "
+        f"{about['sigma_growth']:.2f} more"
     )
     noise = np.mean([np.mean(np.abs(noisy - clean)) for noisy, clean in inside])
     if left > 0.9 * noise:

@@ -164,7 +164,10 @@ class Batches(Dataset):
                 clean = with_edge(clean, rng, vacuum=self.vacuum)
             if rng.random() < self.featureless:
                 clean = partly_empty(clean, rng, vacuum=self.vacuum)
-            noisy, c_noise = self._corrupt(clean, noise, rng, place)
+            # weak noise on nothing is taken for a lattice by no network; the range of a
+            # specialist has no other
+            strong = len(self.noises) > 1 and not np.ptp(clean)
+            noisy, c_noise = self._corrupt(clean, noise, rng, place, strong=strong)
             if rng.random() < self.mixtures:
                 second = self.noises[rng.integers(len(self.noises))]
                 noisy, more = self._corrupt(noisy, second, rng, place)
@@ -182,10 +185,18 @@ class Batches(Dataset):
         return np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), c_noise
 
     def _corrupt(
-        self, clean: np.ndarray, noise: str, rng: np.random.Generator, place: dict[str, Any]
+        self,
+        clean: np.ndarray,
+        noise: str,
+        rng: np.random.Generator,
+        place: dict[str, Any],
+        *,
+        strong: bool = False,
     ) -> tuple[np.ndarray, float]:
+        """Add noise of any strength, or of the upper half of the range."""
+        low, high = self.c_noise
         there, back = self.spacing
-        c_noise = float(back(rng.uniform(*there(self.c_noise))))
+        c_noise = float(back(rng.uniform(there((low + high) / 2 if strong else low), there(high))))
         noisy = corrupt(clean, noise=noise, c_noise=c_noise, rng=rng, **place, **self.options)
         return noisy, c_noise
 

@@ -15,7 +15,7 @@ import torch
 from temdenoise.errors import DataError
 from temdenoise.files import atomic, intact_archive
 from temdenoise.learning.augmentation import standardisation
-from temdenoise.learning.networks import ONE_SIGMA, UNet
+from temdenoise.learning.networks import ONE_SIGMA, SIGMA_UNIT, UNet
 
 FORMAT = "temdenoise-denoiser-3"
 FORMAT_OF_NOISE = "temdenoise-denoiser-2"
@@ -35,8 +35,8 @@ class Denoiser:
         In evaluation mode, on the CPU.
     about
         Plain values: ``trained_on`` (noise), ``c_noise_train``, ``sampling`` [Å],
-        ``scale`` (offset and range [e/Å²] of the normalisation), ``sigma_factor``
-        (from the calibration of sigma), ... With ``patch`` [pixels] the image is
+        ``scale`` (offset and range [e/Å²] of the normalisation), ``sigma_factor`` and
+        ``sigma_growth`` (see `calibration`), ... With ``patch`` [pixels] the image is
         predicted in patches that are put side by side, as the paper does. With
         ``standardised`` the network sees the image with mean 0 and deviation 1, so that
         its unit does not matter.
@@ -102,9 +102,12 @@ class Denoiser:
             for result, output in zip(results, outputs, strict=True):
                 result[tuple(core)] = output[0, 0][tuple(inner)].numpy()
         denoised, sigma = results[:, : noisy.shape[0] - pad[0], : noisy.shape[1] - pad[1]]
+        if growth := self.about.get("sigma_growth", 0.0):
+            sigma *= np.float32(np.exp(growth * _level(sigma)))
+        sigma *= np.float32(self.about.get("sigma_factor", 1.0))
         if self.about.get("standardised"):
             denoised, sigma = denoised * deviation + mean, sigma * deviation
-        return denoised, sigma * np.float32(self.about.get("sigma_factor", 1.0))
+        return denoised, sigma
 
     def at_once(self, noisy: np.ndarray, *, part_of: np.ndarray | None = None) -> np.ndarray:
         """Denoise a normalised image in one piece, without tiles or patches.
@@ -134,19 +137,46 @@ class Denoiser:
         seen = ((noisy - mean) / deviation).astype(np.float32)
         return seen, np.float32(mean), np.float32(deviation)
 
-    def sigma_factor(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-        """Factor on sigma after which 68.27 % of the pixels' errors are below it.
+    def calibration(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """Find what makes 68.27 % of the errors smaller than sigma, in images of all noise levels.
+
+        A network is too sure of itself where noise is strong and too little where it is weak,
+        and within an image hardly at all. So the network's sigma s becomes
+
+            factor s (level / 0.05)^growth
+
+        with the level of an image, the geometric mean of s, in what the network sees.
 
         Parameters
         ----------
         pairs
             Noisy and clean image of each validation frame within the trained range.
+
+        Returns
+        -------
+        dict
+            ``sigma_factor`` and ``sigma_growth``, as `about` has them. The growth is from 0, where
+            the factor is all, to `_FASTEST`.
         """
-        ratios = []
+        bare = Denoiser(
+            self.network, {k: v for k, v in self.about.items() if not k.startswith("sigma_")}
+        )
+        ratios, levels, needed = [], [], []
         for noisy, clean in pairs:
-            denoised, sigma = self.denoise(noisy)
-            ratios.append(np.abs(denoised - clean) / np.maximum(sigma, np.finfo(np.float32).tiny))
-        return float(np.quantile(np.concatenate([r.ravel() for r in ratios]), ONE_SIGMA))
+            denoised, sigma = bare.denoise(noisy)
+            ratio = np.abs(denoised - clean) / np.maximum(sigma, _TINY)
+            ratios.append(ratio.ravel())
+            levels.append(_level(sigma / self._seen(noisy)[2]))
+            needed.append(np.log(max(np.quantile(ratio, ONE_SIGMA), _TINY)))
+        # a straight line, and none at all through images of one level
+        away = np.array(levels) - np.mean(levels)
+        slope = np.dot(away, needed) / (np.dot(away, away) + len(levels) * _SPREAD**2)
+        growth = float(np.clip(slope, 0.0, _FASTEST))
+        grown = [
+            ratio * np.exp(-growth * level) for ratio, level in zip(ratios, levels, strict=True)
+        ]
+        factor = float(np.quantile(np.concatenate(grown), ONE_SIGMA))
+        return {"sigma_factor": factor, "sigma_growth": growth}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write network and description into one file that loads without running code."""
@@ -160,6 +190,18 @@ class Denoiser:
         torch.save(content, buffer)
         with atomic(path) as temporary:
             temporary.write_bytes(buffer.getvalue())
+
+
+_TINY = np.finfo(np.float32).tiny
+_SPREAD = 0.1  # standard deviation of the levels' logarithms that is next to none
+_FASTEST = 1.0  # growth of sigma beyond its own
+
+
+def _level(sigma: np.ndarray) -> float:
+    """Logarithm of the level of an image's sigma, as the network gives it, over its unit."""
+    # row by row, so that no copy of a large image is needed
+    rows = [np.log(np.maximum(row, _TINY)).mean(dtype=np.float64) for row in sigma]
+    return float(np.mean(rows) - np.log(SIGMA_UNIT))
 
 
 def _checked(noisy: np.ndarray) -> np.ndarray:

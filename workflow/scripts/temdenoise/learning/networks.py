@@ -10,6 +10,9 @@ from torch.nn import functional
 ONE_SIGMA = 0.6827
 """Share of the errors that sigma is to cover, as for a normal distribution."""
 
+SIGMA_UNIT = 0.05
+"""Normalised intensity; below about this, sigma falls off exponentially."""
+
 
 class UNet(nn.Module):
     """A U-Net that corrects a blurred image, keeps what is untouched, and says how far off it is.
@@ -105,7 +108,7 @@ class UNet(nn.Module):
         self.blur.weight.data.copy_(functional.pixel_unshuffle(kernels[:, None], 2))
         nn.init.zeros_(self.doubt[-1].weight)
         # an error of 0.05 to begin with
-        nn.init.constant_(self.doubt[-1].bias, math.log(math.e - 1) * _SIGMA_UNIT)
+        nn.init.constant_(self.doubt[-1].bias, math.log(math.e - 1) * SIGMA_UNIT)
 
     def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """Denoise images.
@@ -154,11 +157,10 @@ class UNet(nn.Module):
         denoised = estimate + kept * (blocks - estimate)
         # grows no faster than the features, which grow as the noise does: outside the
         # trained range sigma goes on rising, and does not explode
-        sigma = functional.softplus(self.doubt(seen.detach()), beta=1 / _SIGMA_UNIT)
+        sigma = functional.softplus(self.doubt(seen.detach()), beta=1 / SIGMA_UNIT)
         return denoised, sigma
 
 
-_SIGMA_UNIT = 0.05  # normalised intensity; below about this, sigma falls off exponentially
 _FAR = 0.1  # normalised intensity; noise of about this is far from the image
 _BLUR = 1.2  # pixels, standard deviation of the blur a training starts from
 

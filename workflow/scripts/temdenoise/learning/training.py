@@ -26,7 +26,7 @@ from temdenoise.learning.networks import UNet
 from temdenoise.learning.processes import together
 from temdenoise.seeding import generator
 
-RECIPE = 7
+RECIPE = 8
 """Version of what this and its neighbours compute; raise it when a change alters the weights."""
 
 

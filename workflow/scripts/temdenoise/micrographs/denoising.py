@@ -141,7 +141,8 @@ def apply(
     The slow background is taken off, kept, and put back. What the network takes away besides
     that varies more slowly than any lattice is put back, too: a network that knows
     contamination takes off what may be thickness. Apart from them, the network and the image
-    itself are weighed by what the image bears out, if the fit says how much that is.
+    itself are weighed by what the image bears out, if the fit says how much that is; sigma is
+    no smaller than what that changes.
 
     Parameters
     ----------
@@ -170,10 +171,14 @@ def apply(
     denoised -= np.float32(trained.mean)
     denoised = resample(denoised, image.shape)
     denoised /= np.float32(fitted.gain)
-    denoised = combined(denoised, image - slow, fitted.support, sampling=sampling)
+    sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
+    shown = denoised
+    denoised = combined(shown, image - slow, fitted.support, sampling=sampling)
+    # what had to be changed the network was wrong about, whatever error it expected
+    np.maximum(sigma, np.std(shown - denoised, dtype=np.float64), out=sigma)
+    del shown
     denoised += slow
     denoised += background(image - denoised, sampling, width=KEPT)
-    sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
     return Applied(denoised, sigma, slow, seam)
 
 

@@ -1,6 +1,7 @@
 """Models for other programs: ONNX, with the scaling it asks for."""
 
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from temdenoise.errors import DataError
 from temdenoise.files import atomic
 from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.networks import SIGMA_UNIT
 from temdenoise.micrographs.fitting import trained_range
 
 OPSET = 18
@@ -40,6 +42,7 @@ class Portable(torch.nn.Module):
         self.block = denoiser.network.block
         self.standardised = bool(denoiser.about.get("standardised"))
         self.sigma_factor = float(denoiser.about.get("sigma_factor", 1.0))
+        self.sigma_growth = float(denoiser.about.get("sigma_growth", 0.0))
 
     def forward(self, noisy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Denoise images of shape (n, 1, rows, columns); see `Denoiser.denoise`."""
@@ -49,9 +52,14 @@ class Portable(torch.nn.Module):
         for axis in (-2, -1):
             noisy = _mirrored(noisy, axis, self.block)
         denoised, sigma = (_first(each, rows, columns) for each in self.network(noisy))
+        if self.sigma_growth:
+            least = torch.finfo(sigma.dtype).tiny
+            level = torch.log(sigma.clamp(min=least)).mean(dim=(1, 2, 3), keepdim=True)
+            sigma = sigma * torch.exp(self.sigma_growth * (level - math.log(SIGMA_UNIT)))
+        sigma = sigma * self.sigma_factor
         if self.standardised:
             denoised, sigma = denoised * deviation + mean, sigma * deviation
-        return denoised, sigma * self.sigma_factor
+        return denoised, sigma
 
 
 def _standardised(noisy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

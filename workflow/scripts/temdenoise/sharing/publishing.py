@@ -28,9 +28,9 @@ HALF = 0.1
 """Weights are stored in 16 bits if no pixel of the example images changes by more [sigma]."""
 
 KEPT = (
-    *("method", "trained_on", "image_kind", "c_noise_train", "standardised", "sigma_factor"),
-    *("sampling_angstrom", "sampling_range_angstrom", "scale", "clean_mean", "clean_std"),
-    *("spacings_angstrom", "options"),
+    *("method", "trained_on", "image_kind", "c_noise_train", "standardised"),
+    *("sigma_factor", "sigma_growth", "sampling_angstrom", "sampling_range_angstrom"),
+    *("scale", "clean_mean", "clean_std", "spacings_angstrom", "options"),
 )
 """What a published model goes on saying of itself."""
 
