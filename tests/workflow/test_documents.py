@@ -9,6 +9,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "config/README.md",
+    "docs/ablation.md",
     "docs/architecture.md",
     "docs/cluster.md",
     "docs/denoising.md",
