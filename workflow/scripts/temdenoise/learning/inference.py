@@ -172,10 +172,9 @@ class Denoiser:
         away = np.array(levels) - np.mean(levels)
         slope = np.dot(away, needed) / (np.dot(away, away) + len(levels) * _SPREAD**2)
         growth = float(np.clip(slope, 0.0, _FASTEST))
-        grown = [
-            ratio * np.exp(-growth * level) for ratio, level in zip(ratios, levels, strict=True)
-        ]
-        factor = float(np.quantile(np.concatenate(grown), ONE_SIGMA))
+        for ratio, level in zip(ratios, levels, strict=True):
+            ratio *= np.float32(np.exp(-growth * level))
+        factor = float(np.quantile(np.concatenate(ratios), ONE_SIGMA))
         return {"sigma_factor": factor, "sigma_growth": growth}
 
     def save(self, path: str | os.PathLike) -> None:
