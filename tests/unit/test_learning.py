@@ -434,6 +434,11 @@ def test_sigma_of_one_level_is_calibrated_by_a_factor_alone(denoiser, lattice, r
     assert again.calibration(pairs) == found
 
 
+def test_sigma_is_not_calibrated_on_nothing(denoiser):
+    with pytest.raises(ValueError, match="no pairs: expected at least one frame"):
+        denoiser.calibration([])
+
+
 def test_sigma_grows_in_what_the_network_sees(denoiser, lattice, rng):
     """Another unit of a standardised image is another unit of sigma, and no other level."""
     noisy = lattice + 0.1 * rng.standard_normal(lattice.shape)

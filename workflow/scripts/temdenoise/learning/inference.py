@@ -157,6 +157,11 @@ class Denoiser:
         dict
             ``sigma_factor`` and ``sigma_growth``, as `about` has them. The growth is from 0, where
             the factor is all, to `_FASTEST`.
+
+        Raises
+        ------
+        ValueError
+            If there are no pairs.
         """
         bare = Denoiser(
             self.network, {k: v for k, v in self.about.items() if not k.startswith("sigma_")}
@@ -168,6 +173,8 @@ class Denoiser:
             ratios.append(ratio.ravel())
             levels.append(_level(sigma / self._seen(noisy)[2]))
             needed.append(np.log(max(np.quantile(ratio, ONE_SIGMA), _TINY)))
+        if not ratios:
+            raise ValueError("no pairs: expected at least one frame within the trained range")
         # a straight line, and none at all through images of one level
         away = np.array(levels) - np.mean(levels)
         slope = np.dot(away, needed) / (np.dot(away, away) + len(levels) * _SPREAD**2)
