@@ -218,7 +218,10 @@ def fit(contrast: float, noise: Noise, trained: Range, *, sampling: tuple[float,
 def background(
     image: np.ndarray, sampling: tuple[float, float], *, width: float = BACKGROUND
 ) -> np.ndarray:
-    """Smooth an image until no lattice is left; mirrored at the rim.
+    """Smooth an image until no lattice is left.
+
+    What differs from a slope and a bow along either axis is mirrored at the rim; were they
+    mirrored too, they would be flattened there.
 
     Parameters
     ----------
@@ -229,12 +232,25 @@ def background(
     width
         Standard deviation of the Gaussian [Å].
     """
-    coefficients = fft.dctn(image.astype(np.float32), norm="ortho")
+    bent = _bent(image)
+    coefficients = fft.dctn(image - bent, norm="ortho")
     for axis, (n, step) in enumerate(zip(image.shape, sampling, strict=True)):
         pixels = min(width / step, n / 4)
         damp = np.exp(-0.5 * (np.pi * np.arange(n) / n * pixels) ** 2).astype(np.float32)
         coefficients *= damp.reshape((-1, 1) if axis == 0 else (1, -1))
-    return fft.idctn(coefficients, norm="ortho", overwrite_x=True)
+    return fft.idctn(coefficients, norm="ortho", overwrite_x=True) + bent
+
+
+def _bent(image: np.ndarray) -> np.ndarray:
+    """Fit a parabola along either axis (least squares), float32."""
+    mean = image.mean(dtype=np.float64)
+    total = np.full(image.shape, mean, np.float32)
+    for axis, n in enumerate(image.shape):
+        along = np.linspace(-1, 1, n)
+        profile = image.mean(axis=1 - axis, dtype=np.float64) - mean
+        parabola = np.polynomial.Polynomial.fit(along, profile, min(2, n - 1))(along)
+        total += parabola.astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+    return total
 
 
 def resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import correlate1d, gaussian_filter
 
+from temdenoise.micrographs.fitting import KEPT, background
 from temdenoise.micrographs.noise_estimate import Noise
 from temdenoise.micrographs.spectrum import (
     SMOOTH,
@@ -253,7 +254,8 @@ class Invention:
     seen, shown
         Of the output's strongest lattice frequencies, how many the input shows too.
     flat
-        Whether the output varies by no more than its own sigma.
+        Whether the network's part of the output, without what is kept as recorded, varies by
+        no more than sigma.
     """
 
     seen: int
@@ -288,7 +290,9 @@ def invention(
         Pixel size [Å].
     """
     structure = middle(denoised) - middle(slow)
-    flat = float(structure.std()) <= float(np.median(middle(sigma)))
+    # what is smoother than that was kept as recorded: it is no answer of the network
+    answer = structure - background(structure, sampling, width=KEPT)
+    flat = float(answer.std()) <= float(np.median(middle(sigma)))
     shown = spectrum(structure, sampling)
     peaks = _strongest(shown)
     seen = sum(height_at(found, peak) >= SEEN for peak in peaks)
