@@ -204,6 +204,22 @@ def test_half_of_the_c_lie_below_the_middle_of_their_spacing(data, spacing, midd
     assert drawn.max() <= 10
 
 
+def test_noises_are_drawn_by_their_odds(data):
+    first = next(iter(data))
+    images = {first: data[first], "poisson": data[first], "salt_pepper": data[first]}
+    options = OPTIONS | {"c_noise": (0.05, 0.5), "mixtures": 0.0, "featureless": 0.0}
+
+    def left_alone(**odds):
+        """Share of the patches in which some pixels are what they are in the clean one."""
+        batches = Batches(images, **options, odds=odds)
+        pairs = [pair for step in range(100) for pair in zip(*batches[step][:2], strict=True)]
+        return np.mean([bool((noisy == clean).any()) for noisy, clean in pairs])
+
+    assert left_alone() == pytest.approx(1 / 3, abs=0.08)
+    assert left_alone(salt_pepper=3, dose=5) == pytest.approx(3 / 5, abs=0.08)
+    assert left_alone(salt_pepper=0.1) < 0.15
+
+
 def test_a_standardised_denoiser_minds_no_unit(lattice):
     network = UNet(width=8, levels=2).eval()
     for parameter in network.correction.parameters():

@@ -31,6 +31,9 @@ WRONG = [
     ("training.universal.c_noise", [0.3, 0.2], r"universal\.c_noise` = .*smaller C first"),
     ("training.universal.c_noise", [0.6, 2], r"one C within `training\.universal\.c_noise`"),
     ("training.universal.mixtures", 1.5, r"mixtures` = 1\.5: expected at most 1"),
+    ("training.universal.odds", {"salt": 2}, r"odds"),
+    ("training.universal.odds", {"poisson": 0}, r"odds\.poisson` = 0: expected .*0"),
+    ("training.precision", "half", r"precision` = 'half': expected one of"),
     ("training.weak", 1.5, r"weak` = 1\.5: expected at most 1"),
     ("training.featureless", -0.1, r"featureless` = -0\.1: expected at least 0"),
     ("training.patch", 90, r"`training\.patch` = 90: expected a multiple of 8"),
@@ -317,6 +320,14 @@ def test_a_model_that_uses_no_option_of_its_own_does_not_name_them():
     own = checked({"training": {"universal": {"width": 48, "standardised": True}}})
     options = models_of(own)["universal"]["options"]
     assert (options["width"], options["standardised"], options["batch"]) == (48, True, 16)
+
+
+def test_odds_of_noises_it_is_not_trained_on_are_left_out():
+    odds = {"training": {"universal": {"odds": {"poisson": 3, "dose": 2}}}}
+    options = models_of(checked(odds))["universal"]["options"]
+    assert options["odds"] == {"poisson": 3}
+    one = odds | {"datasets": {"noises": ["gaussian"]}}
+    assert models_of(checked(one))["universal"]["options"]["odds"] == {}
 
 
 def test_strong_noise_counts_more_to_specialists_alone():

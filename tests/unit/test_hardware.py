@@ -68,6 +68,28 @@ def test_what_cannot_be_had_is_named(gpus, given, said):
         hardware(**GIVEN | given)
 
 
+@pytest.mark.parametrize(
+    ("has", "precision"),
+    [
+        ({"avx512_bf16": True, "avx2": True}, "bf16-mixed"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16-mixed"),
+        ({"avx2": True}, "32-true"),
+        ({}, "32-true"),
+    ],
+)
+def test_auto_is_what_the_processor_has_instructions_for(monkeypatch, has, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    given = GIVEN | {"precision": "auto", "gpus": 0}
+    assert hardware(**given)["precision"] == precision
+
+
+def test_auto_on_a_gpu_is_what_it_knows(gpus, monkeypatch):
+    given = GIVEN | {"precision": "auto", "gpus": 1}
+    assert hardware(**given)["precision"] == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert hardware(**given)["precision"] == "bf16-mixed"
+
+
 def test_shares_of_a_batch_are_the_batch(images):
     whole = Batches(images, **BATCHES)[3]
     shares = [Batches(images, **BATCHES, rank=rank, world=2)[3] for rank in (0, 1)]
@@ -139,6 +161,7 @@ def test_bfloat16_learns_the_same(images, tmp_path):
             images, images, work=tmp_path / precision, precision=precision, **options
         )
         assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+        assert {row["precision"] for row in history} == {precision}
         curves[precision] = curve(history)
     assert (curves["bfloat16"] != curves["float32"]).all()
     assert curves["bfloat16"] == pytest.approx(curves["float32"], rel=0.03)

@@ -57,7 +57,7 @@ with job(snakemake) as say:
         "trained_on": params.model["trained_on"],
         "c_noise_train": [low, high],
         "seed": params.seed,
-        "options": params.model["options"],
+        "options": params.model["options"] | {"precision": history[-1]["precision"]},
     }
     about |= {k: manifests[0][k] for k in ("sampling_angstrom", "scale", "structures")}
     images = next(iter(training.values()))

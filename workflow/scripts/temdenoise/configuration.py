@@ -141,12 +141,11 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     noises, trained = config["datasets"]["noises"], config["datasets"]["c_noise_train"]
     common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
-    if common["precision"] == "float32":
-        del common["precision"]  # as below: a model without it stays what it was
     weak = common.pop("weak")
     specialist = common | {"mixtures": 0.0, "turned": True, "weak": weak}
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
+    universal["odds"] = {k: v for k, v in universal["odds"].items() if k in noises}
     # named only where they do something, so that a model without them stays what it was
     for key in OWN:
         if universal[key] == _universal_schema()[key]["default"]:

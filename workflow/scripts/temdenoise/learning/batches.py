@@ -39,6 +39,8 @@ class Batches(Dataset):
     ----------
     images
         The training split by noise. Each patch draws one of the noises.
+    odds
+        How often a noise is drawn, by its name; those not named count 1.
     name
         Of the model; with the seed it names the random streams.
     c_noise, background_correlation, clip, pedestal
@@ -92,6 +94,7 @@ class Batches(Dataset):
         batch: int,
         seed: int,
         pedestal: float = 0.0,
+        odds: Mapping[str, float] | None = None,
         c_spacing: str = "linear",
         standardised: bool = False,
         rotation: bool = False,
@@ -104,6 +107,8 @@ class Batches(Dataset):
         world: int = 1,
     ):
         self.images, self.noises, self.name = images, list(images), name
+        odds = np.array([(odds or {}).get(noise, 1.0) for noise in self.noises])
+        self.chances = np.cumsum(odds / odds.sum())
         self.c_noise, self.noise_source, self.mixtures = c_noise, noise_source, mixtures
         self.options = {
             "background_correlation": background_correlation,
@@ -134,7 +139,7 @@ class Batches(Dataset):
         return noisy, clean, torch.tensor([draw[2] for draw in draws], dtype=torch.float32)
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
-        noise = self.noises[rng.integers(len(self.noises))]
+        noise = self._noise(rng)
         images = self.images[noise]
         extent = images.clean.shape[1:]
         origin = tuple(int(rng.integers(0, side - self.patch, endpoint=True)) for side in extent)
@@ -170,8 +175,7 @@ class Batches(Dataset):
             strong = len(self.noises) > 1 and not np.ptp(clean)
             noisy, c_noise = self._corrupt(clean, noise, rng, place, strong=strong)
             if rng.random() < self.mixtures:
-                second = self.noises[rng.integers(len(self.noises))]
-                noisy, more = self._corrupt(noisy, second, rng, place)
+                noisy, more = self._corrupt(noisy, self._noise(rng), rng, place)
                 c_noise = float(np.hypot(c_noise, more))
             if self.keep_slow:
                 pixels = self.keep_slow / (step * images.sampling[0])
@@ -184,6 +188,9 @@ class Batches(Dataset):
             pair = [np.rot90(array, turns) for array in pair]
             pair = [array[::-1] if flip else array for array in pair]
         return np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1]), c_noise
+
+    def _noise(self, rng: np.random.Generator) -> str:
+        return self.noises[np.searchsorted(self.chances[:-1], rng.random(), side="right")]
 
     def _corrupt(
         self,

@@ -8,7 +8,7 @@ import torch
 from temdenoise.errors import ConfigurationError
 
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-"""Names in the configuration, and Lightning's for them."""
+"""Names in the configuration, and Lightning's for them; ``auto`` is one of the two."""
 
 
 def hardware(
@@ -26,7 +26,8 @@ def hardware(
     batch
         Patches per step.
     precision
-        Of the passes through the network, see `PRECISIONS`.
+        Of the passes through the network, see `PRECISIONS`; ``auto``: bfloat16 where the
+        hardware has instructions for it, which makes steps about twice as fast.
 
     Returns
     -------
@@ -63,7 +64,10 @@ def hardware(
             f"`training.batch` = {batch}: {devices} {'GPUs' if gpus else 'processes'} share each "
             f"batch; expected a multiple of {devices}"
         )
-    if precision == "bfloat16" and gpus and not _computes_bfloat16():
+    if precision == "auto":
+        computes = _gpu_computes_bfloat16() if gpus else _cpu_computes_bfloat16()
+        precision = "bfloat16" if computes else "float32"
+    elif precision == "bfloat16" and gpus and not _gpu_computes_bfloat16():
         raise ConfigurationError(
             f"`training.precision` = 'bfloat16': {torch.cuda.get_device_name()} does not compute "
             "with it; set it to float32 or ask for a newer GPU"
@@ -75,5 +79,10 @@ def hardware(
     }
 
 
-def _computes_bfloat16() -> bool:
+def _gpu_computes_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _cpu_computes_bfloat16() -> bool:
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))

@@ -10,10 +10,12 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from temdenoise.files import atomic, write_table
+from temdenoise.learning.hardware import PRECISIONS
 from temdenoise.learning.networks import ONE_SIGMA, UNet
 
 _ENOUGH = 0.045  # errors below this share of C count no more
 _EXACT = 1e-4  # what the network sees; errors below it are none
+_NAMES = {lightnings: ours for ours, lightnings in PRECISIONS.items()}
 
 
 class DenoisingModule(lightning.LightningModule):
@@ -37,7 +39,7 @@ class DenoisingModule(lightning.LightningModule):
         self.average.requires_grad_(False)
         self.steps, self.learning_rate = steps, learning_rate
         self.quadratic_below, self.weak, self.middle = quadratic_below, weak, middle
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self._losses: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
@@ -97,6 +99,7 @@ class DenoisingModule(lightning.LightningModule):
                 "learning_rate": self.lr_schedulers().get_last_lr()[0],
                 "train_l1": float(losses.mean()),
                 "val_l1": float(self.trainer.callback_metrics["val_l1"]),
+                "precision": _NAMES[self.trainer.precision],
             }
         )
         self._losses.clear()

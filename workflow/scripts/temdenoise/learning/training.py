@@ -26,7 +26,7 @@ from temdenoise.learning.networks import UNet
 from temdenoise.learning.processes import together
 from temdenoise.seeding import generator
 
-RECIPE = 8
+RECIPE = 9
 """Version of what this and its neighbours compute; raise it when a change alters the weights."""
 
 
@@ -49,7 +49,7 @@ def train(
     work: Path,
     progress: TextIO | None = None,
     **feeding: Any,
-) -> tuple[UNet, list[dict[str, float]]]:
+) -> tuple[UNet, list[dict[str, Any]]]:
     """Train one network, or go on with a training that was interrupted.
 
     Parameters
@@ -83,8 +83,8 @@ def train(
         caller removes it when the network is safe. A damaged checkpoint is left
         alone with a warning, and the training starts from its beginning.
     precision
-        ``float32``, or ``bfloat16`` for the passes through the network; the weights and
-        what is judged by them stay float32.
+        Of the passes through the network, see `hardware.hardware`; the weights and what is
+        judged by them are float32.
     progress
         Where to show Lightning's progress bar; none if not given, or with several
         processes.
@@ -98,7 +98,7 @@ def train(
     network : UNet
         With the averaged weights.
     history : list of dict
-        One row per checkpoint: step, learning_rate, train_l1, val_l1.
+        One row per checkpoint: step, learning_rate, train_l1, val_l1, precision.
 
     Raises
     ------

@@ -42,7 +42,7 @@ datasets:
   white: 0.99
 training:
   universal: {levels: 4, c_noise: [0.1, 4.0], c_spacing: logarithmic, mixtures: 0.7, edges: 0.2,
-              standardised: true, rotation: true, sampling: [0.08, 0.30], # Å per pixel
+              steps: 6000, standardised: true, rotation: true, sampling: [0.08, 0.30],
               blur: 0.6, keep_slow: 3.0, quadratic_below: 1.0}
 report: {c_noise: [0.5, 2.0]}
 """,
