@@ -203,7 +203,8 @@ def main() -> None:
     if BASELINES["bm3d"].available:
         jobs.append(bm3d)
     rows = []
-    jobs.append(training_step)
+    # the last one is what a GPU is compared with
+    jobs += [lambda p=p: training_step(precision=p) for p in ("bfloat16", "float32")]
     if torch.cuda.is_available():
         jobs.append(lambda: gpu(rows[-1]))
     for job in jobs:

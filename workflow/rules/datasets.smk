@@ -19,6 +19,8 @@ rule make_dataset:
         "results/benchmarks/make_dataset/{noise}/{split}.tsv"
     conda:
         "../../envs/torch.yaml"
+    # seconds each, and the longest training waits for all of them
+    priority: 12
     params:
         seed=config["seed"],
         c_noise=stored_c_noise,
