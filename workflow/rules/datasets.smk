@@ -17,10 +17,10 @@ rule make_dataset:
         "results/logs/make_dataset/{noise}/{split}.log",
     benchmark:
         "results/benchmarks/make_dataset/{noise}/{split}.tsv"
-    conda:
-        "../../envs/torch.yaml"
     # seconds each, and the longest training waits for all of them
     priority: 12
+    conda:
+        "../../envs/torch.yaml"
     params:
         seed=config["seed"],
         c_noise=stored_c_noise,
