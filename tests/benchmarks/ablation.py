@@ -182,6 +182,8 @@ VARIANTS = {
     "patch_96_batch_7": ({"patch": 96, "batch": 7}, None),
     "patch_128_batch_4": ({"patch": 128, "batch": 4}, None),
     "stored_noise": ({"noise_source": "stored"}, None),
+    "float32": ({"precision": "float32"}, None),
+    "noises_alike": ({"odds": {}}, None),
     "c_square_root": ({"c_spacing": "square_root"}, None),
     "weak_0": ({"weak": 0.0}, None),
     "weak_1": ({"weak": 1.0}, None),

@@ -27,7 +27,7 @@ def hardware(
         Patches per step.
     precision
         Of the passes through the network, see `PRECISIONS`; ``auto``: bfloat16 where the
-        hardware has instructions for it, which makes steps about twice as fast.
+        hardware has instructions for it, where steps take about two thirds of the time.
 
     Returns
     -------
