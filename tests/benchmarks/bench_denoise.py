@@ -54,12 +54,14 @@ def denoiser() -> Denoiser:
 def seconds(act, repeats: int = 3) -> float:
     """Least time of several runs, after one to warm up."""
     act()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(once(act) for _ in range(repeats))
+
+
+def once(act) -> float:
+    """Time of one run."""
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
 
 
 def speed(size: int) -> dict:
@@ -121,7 +123,10 @@ def bm3d() -> dict:
 
 
 def training_step(steps: int = 60, gpus: int = 0, precision: str = "float32") -> dict:
-    """A step of the training as it is, against the bare passes of the same batches."""
+    """A step of the training as it is, against the bare passes of as many batches.
+
+    Least times of three, in turns: a machine's speed changes within a minute.
+    """
     torch.set_num_threads(1)
     clean = np.random.default_rng(0).random((4, 256, 256), dtype=np.float32)
     listed = frames(4, [0.1])
@@ -144,12 +149,14 @@ def training_step(steps: int = 60, gpus: int = 0, precision: str = "float32") ->
         if gpus:
             torch.cuda.synchronize()
 
-    bare = seconds(passes, 1)
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as work:
+    def train():
         # on a GPU the other threads draw the batches
-        training.train(images, one, threads=4 if gpus else 1, gpus=gpus, work=Path(work), **options)
-    whole = time.perf_counter() - start
+        threads = 4 if gpus else 1
+        with tempfile.TemporaryDirectory() as work:
+            training.train(images, one, threads=threads, gpus=gpus, work=Path(work), **options)
+
+    passes()
+    bare, whole = map(min, zip(*[(once(passes), once(train)) for _ in range(3)], strict=True))
     return {
         "what": f"training step on {'a GPU' if gpus else 'one core'}, {precision}",
         "seconds": round(whole / steps, 4),

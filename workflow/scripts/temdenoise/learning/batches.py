@@ -52,8 +52,8 @@ class Batches(Dataset):
         Share of patches with a second noise on top of the first (``fresh`` alone).
     featureless
         Share of patches that are partly or wholly without structure, so that the
-        network learns to leave nothing as nothing. On the latter, with several noises, C
-        comes from the upper half of the range.
+        network learns to leave nothing as nothing. On the latter, C comes from the upper
+        half of the range.
     turned
         Whether patches are flipped and turned by quarters.
     patch
@@ -170,9 +170,8 @@ class Batches(Dataset):
                 clean = with_edge(clean, rng, vacuum=self.vacuum)
             if rng.random() < self.featureless:
                 clean = partly_empty(clean, rng, vacuum=self.vacuum)
-            # weak noise on nothing is taken for a lattice by no network; a specialist's range
-            # holds no other
-            strong = len(self.noises) > 1 and not np.ptp(clean)
+            # weak noise on nothing is taken for a lattice by no network
+            strong = not np.ptp(clean)
             noisy, c_noise = self._corrupt(clean, noise, rng, place, strong=strong)
             if rng.random() < self.mixtures:
                 noisy, more = self._corrupt(noisy, self._noise(rng), rng, place)
