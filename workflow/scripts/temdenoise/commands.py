@@ -263,7 +263,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _new_project(options: argparse.Namespace) -> int:
-    project = import_module("temdenoise.micrographs.project")
+    project = import_module("temdenoise.project")
     _say(project.new_project(options.crystal, options.output, kind=options.kind))
     return 0
 
