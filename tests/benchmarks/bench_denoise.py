@@ -122,7 +122,7 @@ def bm3d() -> dict:
     }
 
 
-def training_step(steps: int = 60, gpus: int = 0, precision: str = "float32") -> dict:
+def training_step(steps: int = 200, gpus: int = 0, precision: str = "float32") -> dict:
     """A step of the training as it is, against the bare passes of as many batches.
 
     Least times of three, in turns: a machine's speed changes within a minute.

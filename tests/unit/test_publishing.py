@@ -23,7 +23,8 @@ METHODS = {("raw", ""): 0.9, ("constant", ""): 0.99, ("median", ""): 0.5, ("wave
 
 def rows(noise, c_noise):
     """Quality whose numbers can be told apart: 1 - MS-SSIM is the value above times C."""
-    methods = METHODS | {("cnn", noise): 0.3, ("universal", "all"): 0.25}
+    universal = 0.25 if noise == "dose" else 1e-6
+    methods = METHODS | {("cnn", noise): 0.3, ("universal", "all"): universal}
     common = {"noise": noise, "c_noise": c_noise, "region": "interpolation"}
     return [
         {"method": m, "trained_on": t, **common, "ms_ssim": 1 - lost * c_noise}
@@ -108,7 +109,7 @@ def test_the_card_holds_the_figures_of_the_run(results, tmp_path):
     card = (tmp_path / "models/adf.md").read_text()
     # of two classical methods the better one; C = 2 is outside what it was trained on
     assert "| dose | 0.5 | 0.4500 | 0.2000 (wavelet) | 0.1250 |" in card
-    assert "| rows | 1 | 0.9000 | 0.4000 (wavelet) | 0.2500 |" in card
+    assert "| rows | 1 | 0.9000 | 0.4000 (wavelet) | < 0.00001 |" in card
     assert "| dose | 2 |" not in card
     assert "defects found, at worst: 0.9\n" in card
     assert "invented on noise per nm², at worst: 0.5\n" in card

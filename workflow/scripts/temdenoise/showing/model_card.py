@@ -205,6 +205,8 @@ def _lost(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return "-"
     lost = 1 - row["ms_ssim"]
+    if lost < 1e-5:
+        return "< 0.00001"
     return f"{lost:.4f}" if lost >= 0.001 else f"{lost:.5f}"
 
 
