@@ -17,10 +17,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-slow test-slurm test-kill test-browser test-export programs-browser programs-slurm programs-export programs-kill docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-install test-slow test-slurm test-kill test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
 
 help:  ## say what can be done here
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(VENV)/.run  ## run the main job: from graphene to results/report.html
 	$(BIN)/python workflow/drive.py $(ARGS)
@@ -39,13 +39,16 @@ validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/va
 test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 	$(BIN)/python -m pytest $(ARGS)
 
+test-install: $(VENV)/.test  ## install the package in an empty environment and do what the README says
+	$(BIN)/python -m pytest -m install tests/installation $(ARGS)
+
 test-slow: $(VENV)/.test  ## the tests that take longer: one environment per step, kill and go on
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-slurm: programs-slurm $(VENV)/.test $(VENV)/.slurm  ## send the tiny workflow through a real Slurm on this machine
 	$(BIN)/python -m pytest -m slurm $(ARGS)
 
-test-kill: $(VENV)/.test  ## kill a run twenty times and compare its numbers with an undisturbed one
+test-kill: $(VENV)/.test  ## kill a run five times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
 
 test-browser: programs-browser $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
@@ -62,7 +65,7 @@ acceptance: run $(VENV)/.test  ## judge the results of `make run` by its targets
 
 models: $(VENV)/.run  ## publish a finished run's universal model: make models RUN=<folder> NAME=adf
 	@test -n "$(RUN)" -a -n "$(NAME)" || { echo "say which: make models RUN=<folder of a run> NAME=<name>" >&2; exit 1; }
-	PYTHONPATH=workflow/scripts $(BIN)/python -W ignore -m temdenoise.commands publish $(RUN) --name $(NAME) $(ARGS)
+	PYTHONPATH=workflow/scripts $(BIN)/python -W ignore -m temdenoise.cli publish $(RUN) --name $(NAME) $(ARGS)
 
 bench-micrographs: $(VENV)/.run  ## score models on micrographs: make bench-micrographs ARGS="<folder> --model adf"
 	$(BIN)/python -W ignore tests/benchmarks/score_micrographs.py $(ARGS)
@@ -82,8 +85,9 @@ bench-imaging: $(VENV)/.imaging  ## cost and accuracy of ADF and HRTEM images
 ablation: $(VENV)/.run  ## change one choice of the training at a time (after `make run`; half an hour)
 	$(BIN)/python -W ignore tests/benchmarks/ablation.py $(ARGS)
 
-lint: $(VENV)/.test  ## check style: ruff, snakefmt, snakemake --lint
+lint: $(VENV)/.test  ## check style and types: ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
@@ -98,7 +102,7 @@ lock: $(VENV)/.run  ## write the lock file with hashes from the pins (Linux x86_
 
 config-reference: $(VENV)/.run  ## write the table of keys in config/README.md from the schema
 	@$(BIN)/python -c 'import sys; sys.path.insert(0, "workflow/scripts"); \
-	  from temdenoise.configuration import reference_table; \
+	  from temdenoise.foundation.configuration import reference_table; \
 	  text = open("config/README.md").read(); head = text.split("| key |")[0]; \
 	  open("config/README.md", "w").write(head + reference_table() + "\n")'
 
@@ -114,9 +118,6 @@ programs-browser:
 
 programs-slurm:
 	$(call programs,munged slurmctld slurmd,munge slurm-wlm)
-
-programs-export programs-kill:
-	@: # none
 
 define programs
 	@found() { for program in $(1); do command -v $$program >/dev/null || return 1; done; }; \

@@ -1,19 +1,29 @@
 """A run of made-up numbers, for the tests of what is shown."""
 
 import json
+from dataclasses import fields
 
 import numpy as np
 from ase import Atoms
 from matplotlib.figure import Figure
-from temdenoise.configuration import checked, models_of
+from temdenoise.foundation.configuration import checked, models_of
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.images.noise import corrupt
-from temdenoise.showing import pictures
-from temdenoise.showing.captions import CAPTIONS
-from temdenoise.showing.comparison import NETWORKS
-from temdenoise.showing.report import CURVES, Run
-from temdenoise.storage import Images
+from temdenoise.images.storage import Images
+from temdenoise.report import pictures
+from temdenoise.report.catalogue import figure_names
+from temdenoise.report.examples import Examples
+from temdenoise.report.methods import NETWORK_METHODS
+from temdenoise.report.run import (
+    CURVES,
+    Evaluation,
+    GroundTruth,
+    Pictures,
+    Record,
+    Run,
+    Training,
+)
 
 C_NOISE = (0.1, 0.2, 0.3)
 LOST = {"raw": 0.5, "constant": 0.9, "gaussian_blur": 0.3, "median": 0.35}
@@ -62,7 +72,7 @@ def quality():
 
 
 def fidelity():
-    networks = set(NETWORKS)
+    networks = set(NETWORK_METHODS)
     return [
         {k: row[k] for k in ("method", "trained_on", "noise", "c_noise", "region")}
         | dict.fromkeys(CURVES, 0.125)
@@ -73,22 +83,22 @@ def fidelity():
     ]
 
 
-def images(lattice):
-    """Test split, noisy and denoised images as the figures take them."""
+def images(lattice, c_noise=C_NOISE):
+    """Test split, noisy and denoised images as the figures take them, and the C they show."""
     rng = np.random.default_rng(1)
-    options = {"rng": rng, "background_correlation": 0.25}
     data = DataSet(lattice[None], lattice[None], [], (0.2, 0.2))
-    return {
-        "data": dict.fromkeys(NOISES, data),
-        "noisy": {
-            noise: {c: corrupt(lattice, noise=noise, c_noise=c, **options) for c in C_NOISE}
+    return Examples(
+        data=dict.fromkeys(NOISES, data),
+        noisy={
+            noise: {c: corrupt(lattice, noise=noise, c_noise=c, rng=rng) for c in C_NOISE}
             for noise in NOISES
         },
-        "denoised": {
+        denoised={
             method: {noise: dict.fromkeys(C_NOISE, lattice) for noise in NOISES}
-            for method in NETWORKS
+            for method in NETWORK_METHODS
         },
-    }
+        c_noise=c_noise,
+    )
 
 
 def worst(lattice):
@@ -156,16 +166,17 @@ def run(folder, lattice, **changes):
     atoms = Atoms("CC", [(1, 1, 0), (3, 3, 0)], cell=[6, 6, 6], info=info)
     density = Images(lattice[:60, :60], (0.1, 0.1), "e/angstrom^2", "", {"electrons": 240.0})
     figures = {}
-    for number in CAPTIONS:
-        path = folder / f"figure_{number}.png"
+    for name in figure_names(["my scan"]):
+        path = folder / f"figure_{name}.png"
         Figure(figsize=(3, 1)).savefig(path)
-        figures["3_my scan" if number == "3" else number] = pictures.embedded(path)
+        figures[name] = pictures.embedded(path)
     models = models_of(config)
     benchmark = {"s": 60.0, "max_rss": 500.0, "cpu_time": 72.0}
     options = {
         "quality": quality(),
         "fidelity": fidelity(),
-        "structures": {name: structure(5 + i) for i, name in enumerate(names)},
+        "defects": (),
+        "calculations": {name: structure(5 + i) for i, name in enumerate(names)},
         "cards": pictures.structure_cards(
             dict.fromkeys(names, atoms), dict.fromkeys(names, density), fade_width=1.0
         ),
@@ -176,18 +187,17 @@ def run(folder, lattice, **changes):
                 "images": [{"layout": [[0, 1], [2, 0]]}],
             }
         },
-        "trainings": {
+        "histories": {
             model: [
                 {"step": step, "train_l1": 1 / step, "val_l1": 1.25 / step} for step in (10, 20, 30)
             ]
             for model in models
         },
         "models": models,
-        "enlarged": pictures.enlarged(**images(lattice), keep=(0.2,)),
+        "enlarged": pictures.enlarged(images(lattice, (0.2,))),
         "worst": pictures.worst_cases(worst(lattice)),
         "figures": figures,
         "benchmarks": {"run_dft": [benchmark, benchmark], "build_crystal": [{"s": 1.0}]},
-        "config": config,
         "provenance": PROVENANCE,
         "micrographs": pictures.micrograph_cards(
             {"my scan": marked(lattice)},
@@ -199,4 +209,16 @@ def run(folder, lattice, **changes):
             },
         ),
     }
-    return Run(**options | changes)
+    options |= changes
+
+    def part(kind):
+        return kind(**{field.name: options[field.name] for field in fields(kind)})
+
+    return Run(
+        config=config,
+        ground_truth=part(GroundTruth),
+        training=part(Training),
+        evaluation=part(Evaluation),
+        pictures=part(Pictures),
+        record=part(Record),
+    )

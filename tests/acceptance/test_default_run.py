@@ -4,13 +4,13 @@ import json
 
 import pytest
 from conftest import ROOT
-from temdenoise.files import read_json, read_table
+from temdenoise.foundation.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.noise import PAPER_NOISES as NOISES
-from temdenoise.judging.baselines import BASELINES
+from temdenoise.images.storage import read_images
+from temdenoise.judging.classical import BASELINES
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import compare_defects
-from temdenoise.storage import read_images
 
 pytestmark = pytest.mark.acceptance
 

@@ -27,15 +27,15 @@ import numpy as np
 import pytorch_msssim
 import torch
 import yaml
-from temdenoise.configuration import checked, models_of
-from temdenoise.files import read_json, read_table, write_table
+from temdenoise.foundation.configuration import checked, models_of
+from temdenoise.foundation.files import read_json, read_table, write_table
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
 from temdenoise.judging.detector import Detector
-from temdenoise.judging.evaluation import judge
+from temdenoise.judging.evaluation import Conditions, evaluate
 from temdenoise.learning import networks, training
 from temdenoise.learning.batches import Batches
-from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.inference import Model
 from torch import nn
 from torch.nn import functional
 
@@ -242,16 +242,13 @@ def main() -> None:
             )
         seconds = time.perf_counter() - start
         for noise, test in test_set.items():
-            quality, fidelity, *_ = judge(
+            quality, fidelity, *_ = evaluate(
                 test,
-                [Denoiser(network, {"method": model["method"], "trained_on": noise})],
-                noise=noise,
-                c_noise_train=model["c_noise"],
+                [Model(network, {"method": model["method"], "trained_on": noise})],
                 settings={c: {} for c in test.c_noise},
                 detector=detector,
                 sites=sites,
-                patch=64,
-                seed=config["seed"],
+                conditions=Conditions(noise, model["c_noise"], patch=64, seed=config["seed"]),
             )
             row = {"variant": name, "noise": noise, "seconds": round(seconds)}
             table.append(row | summary(quality, fidelity))

@@ -30,12 +30,12 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 import numpy as np
 import torch
 import yaml
-from temdenoise.configuration import checked, models_of
-from temdenoise.files import write_table
+from temdenoise.foundation.configuration import checked, models_of
+from temdenoise.foundation.files import write_table
 from temdenoise.images.datasets import DataSet, frames
-from temdenoise.judging.baselines import BASELINES
+from temdenoise.judging.classical import BASELINES
 from temdenoise.learning import training
-from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.inference import Model
 from temdenoise.learning.networks import UNet
 
 BARE_UP_TO = 4096
@@ -44,11 +44,11 @@ BARE_UP_TO = 4096
 MODEL = models_of(checked(yaml.safe_load((ROOT / "config/config.yaml").read_text())))["gaussian"]
 
 
-def denoiser() -> Denoiser:
+def denoiser() -> Model:
     """Return the configuration's network, untrained."""
     torch.manual_seed(0)
     options = {key: MODEL["options"][key] for key in ("width", "levels")}
-    return Denoiser(UNet(**options).eval(), {})
+    return Model(UNet(**options).eval(), {})
 
 
 def seconds(act, repeats: int = 3) -> float:

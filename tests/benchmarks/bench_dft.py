@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import yaml
 from ase.io import read
-from temdenoise.configuration import checked
-from temdenoise.files import read_json, write_table
+from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.files import read_json, write_table
 from temdenoise.groundtruth.dft import kpoints
 
 REPEATS = {32: (4, 2), 60: (5, 3), 112: (7, 4), 200: (10, 5)}

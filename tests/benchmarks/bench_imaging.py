@@ -12,11 +12,11 @@ from ase import Atoms
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
+from temdenoise.foundation.microscopes import PRESETS
 from temdenoise.groundtruth import microscope
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.mosaics import join, joint_ratio
-from temdenoise.groundtruth.structures import build_structure
-from temdenoise.optics import PRESETS
+from temdenoise.groundtruth.structures import Disorder, build_structure
 
 SAMPLING = 0.05
 CRYSTALS = {"graphene": (5, 3), "hbn": (5, 3), "mos2": (4, 2)}
@@ -41,12 +41,8 @@ def disordered(name, kind):
     return build_structure(
         crystal(name, repeat=CRYSTALS[name], vacuum=4.0),
         np.random.default_rng(1),
+        Disorder(kind, families[kind], displacement=0.06, fade_width=2.5, defect_margin=3.0),
         name="bench",
-        displacement=0.06,
-        fade_width=2.5,
-        defect_margin=3.0,
-        family=kind,
-        parameters=families[kind],
     )
 
 

@@ -47,8 +47,8 @@ rule c:
 JOB = """
 import sys
 sys.path.insert(0, {package!r})
-from temdenoise.files import write_table
-from temdenoise.jobs import job
+from temdenoise.foundation.files import write_table
+from temdenoise.foundation.jobs import job
 {imports}
 with job(snakemake) as say:
     write_table(snakemake.output[0], [dict(i=1)])

@@ -15,13 +15,13 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import matplotlib.pyplot as plt
 import numpy as np
-from temdenoise.files import read_json, read_table
+from temdenoise.foundation.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
+from temdenoise.images.storage import read_images
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import compare_defects
 from temdenoise.judging.metrics import ms_ssim, psnr
-from temdenoise.showing.style import DOUBLE_COLUMN, journal, show_image
-from temdenoise.storage import read_images
+from temdenoise.report.style import DOUBLE_COLUMN, journal, show_image
 
 LATTICE_STEPS = 123
 """Ten lattice constants of graphene in pixels of 0.2 Å: the crystal repeats exactly."""

@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from temdenoise.images.datasets import read_dataset
 from temdenoise.images.noise import NOISES
+from temdenoise.images.storage import read_images
 from temdenoise.judging.metrics import ms_ssim
-from temdenoise.showing.style import DOUBLE_COLUMN, darkest_window, journal, show_image
-from temdenoise.storage import read_images
+from temdenoise.report.style import DOUBLE_COLUMN, darkest_window, journal, show_image
 
 ROWS = (("gaussian", 0.3), ("background_gaussian", 0.25))
 

@@ -28,10 +28,10 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 import numpy as np
 from scipy.ndimage import affine_transform
 from scipy.spatial import cKDTree
-from temdenoise.files import read_json, read_table
+from temdenoise.foundation.files import read_json, read_table
 from temdenoise.groundtruth.mosaics import sites_in_images
+from temdenoise.images.storage import read_images
 from temdenoise.judging.detector import Detector
-from temdenoise.storage import read_images
 
 INFORMATION = {
     "gaussian": np.ones_like,

@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from temdenoise.files import write_table
+from temdenoise.foundation.files import write_table
 from temdenoise.micrographs.readers import PLUGINS
 
 CODE = """
 import sys; sys.path[:0] = sys.argv[1:3]
-from temdenoise.commands import main
+from temdenoise.cli import main
 from bench_denoise import peak
 code = main(sys.argv[3:])
 print(peak())

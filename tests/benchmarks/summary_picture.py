@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import tifffile
 from PIL import Image
-from temdenoise.commands import main as temdenoise
-from temdenoise.files import read_json, read_table
+from temdenoise.cli import main as temdenoise
+from temdenoise.foundation.files import read_json, read_table
 from temdenoise.images.datasets import read_dataset
 
 

@@ -16,28 +16,24 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import matplotlib.pyplot as plt
 import numpy as np
+from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.microscopes import PRESETS
+from temdenoise.foundation.seeding import generator
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.density import project_density
-from temdenoise.groundtruth.dft import run_dft
+from temdenoise.groundtruth.dft import DftSettings, run_dft
 from temdenoise.groundtruth.disorder import Supercell
 from temdenoise.groundtruth.microscope import form_image
 from temdenoise.groundtruth.mosaics import cut
 from temdenoise.images.datasets import intensity_scale
-from temdenoise.images.noise import c_noise_of_dose, corrupt
+from temdenoise.images.noise import NoiseOptions, c_noise_of_dose, corrupt
 from temdenoise.learning.inference import load
-from temdenoise.optics import PRESETS
-from temdenoise.seeding import generator
-from temdenoise.showing.style import DOUBLE_COLUMN, journal, show_image
+from temdenoise.report.style import DOUBLE_COLUMN, journal, show_image
 
 SAMPLING = {"density": 0.2, "adf": 0.12, "hrtem": 0.15}
 LEVELS = {"density": (0.1, 0.3, 0.6), "adf": (3e5, 1e5, 3e4), "hrtem": (1e4, 2e3, 500)}
 TITLES = {"density": "Density (DFT)", "adf": "ADF-STEM, 60 kV", "hrtem": "HRTEM, 80 kV"}
 SHOWN = 18.0  # Å
-DFT = {
-    **{"basis": "dzp", "xc": "PBE", "grid_spacing": 0.2, "kpt_density": 1.5, "smearing": 0.1},
-    **{"spin": False, "density_convergence": 1e-4, "max_iterations": 100, "density": "pseudo"},
-    **{"density_grid_spacing": 0.1, "txt": os.devnull},
-}
 
 
 def structure():
@@ -57,7 +53,7 @@ def structure():
 
 def clean_images(atoms):
     """Map or image of the supercell, and its pixel size [Å], by kind."""
-    found = run_dft(atoms, **DFT)
+    found = run_dft(atoms, DftSettings(**checked({})["dft"]), txt=os.devnull)
     density = project_density(np.moveaxis(found.n_R, 2, 0), found.spacing[2])
     images = {"density": (density, tuple(found.spacing[:2]))}
     for kind, preset in (("adf", "adf_60kv_medium"), ("hrtem", "hrtem_80kv")):
@@ -99,7 +95,7 @@ def main() -> None:
                     noise=noise,
                     c_noise=c,
                     rng=generator(1, "three images", kind, number),
-                    pedestal=scale.pedestal,
+                    options=NoiseOptions(pedestal=scale.pedestal),
                 )
                 panels += [(label, noisy), ("denoised", models[kind].denoise(noisy)[0])]
                 print(f"{kind} {label}: C = {c:.2f}, noise over contrast {c / clean.std():.1f}")

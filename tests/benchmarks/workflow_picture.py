@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import matplotlib as mpl
-from temdenoise.files import atomic, read_json
-from temdenoise.showing.figures import figure_5
-from temdenoise.showing.style import journal
+from temdenoise.foundation.files import atomic, read_json
+from temdenoise.report.figures import figure_5
+from temdenoise.report.style import journal
 
 
 def main(graph="results/figures/workflow.json", output=ROOT / "docs/workflow.svg"):

@@ -14,8 +14,8 @@ from pathlib import Path
 import made_up
 import pytest
 from in_browser import barred, printed, requests, wait_for
-from temdenoise.showing.captions import CAPTIONS
-from temdenoise.showing.report import report
+from temdenoise.report.catalogue import FIGURES
+from temdenoise.report.run import report
 
 pytestmark = pytest.mark.browser
 
@@ -189,7 +189,7 @@ def test_the_print_has_every_figure_and_chart(opened, data, page):
     # fonts may write "ffi" as one letter
     text = unicodedata.normalize("NFKC", text)
     titles = re.findall(r"<figcaption id=\"caption-figure.*?><strong>(.*?)</strong>", source)
-    assert len(titles) >= len(CAPTIONS) - 1  # figure 3 needs a micrograph
+    assert len(titles) >= len(FIGURES) - 1  # figure 3 needs a micrograph
     for title in titles:
         assert title in text
     # one title of an axis for each chart against C

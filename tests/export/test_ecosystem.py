@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from made_up_models import SCALED, made_up
-from temdenoise import commands
-from temdenoise.learning.inference import Denoiser, load
+from temdenoise import cli as commands
+from temdenoise.learning.inference import Model, load
 from temdenoise.micrographs import models
 from temdenoise.sharing.example import example_image
 from temdenoise.sharing.signals import denoise_signal
@@ -130,9 +130,9 @@ def test_the_zoo_refuses_answers_that_are_not_the_models(folder, monkeypatch, tm
     from temdenoise.sharing import zoo
 
     model = made(folder, standardised=False)
-    real = Denoiser.denoise
+    real = Model.denoise
     monkeypatch.setattr(
-        Denoiser, "denoise", lambda self, noisy: tuple(1.05 * a for a in real(self, noisy))
+        Model, "denoise", lambda self, noisy: tuple(1.05 * a for a in real(self, noisy))
     )
     zoo.export_zoo(load(model), folder / "wrong.zip", name="wrong", documentation="# wrong")
     summary = test_model(folder / "wrong.zip")
@@ -235,7 +235,7 @@ def test_an_installed_package_brings_its_models_along(folder, tmp_path):
     assert installed - {"__pycache__"} == {p.name for p in own.iterdir()}
     (target / "temdenoise/models/models.json").unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "-m", "temdenoise.commands", "models"],
+        [sys.executable, "-m", "temdenoise.cli", "models"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(target)},
         capture_output=True,

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import yaml
 from conftest import DRIVE
-from temdenoise.files import read_table
+from temdenoise.foundation.files import read_table
 from temdenoise.learning.inference import load
 from temdenoise.micrographs.fitting import trained_range
 

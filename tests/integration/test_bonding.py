@@ -5,30 +5,20 @@ hBN clearly does (doi:10.1038/nmat2941 measured it; PMC10446032, figure 2, compu
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.microscopes import PRESETS
 from temdenoise.groundtruth import microscope
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.density import project_density
-from temdenoise.groundtruth.dft import run_dft
-from temdenoise.optics import PRESETS
+from temdenoise.groundtruth.dft import DftSettings, run_dft
 
 pytestmark = pytest.mark.slow
 
-DFT = {
-    "basis": "dzp",
-    "xc": "PBE",
-    "grid_spacing": 0.2,
-    "kpt_density": 1.5,
-    "smearing": 0.1,
-    "spin": False,
-    "density_convergence": 1e-4,
-    "max_iterations": 100,
-    "density": "valence",
-    "density_grid_spacing": 0.1,
-    "txt": os.devnull,
-}
+DFT = DftSettings(**checked({"dft": {"density": "valence"}})["dft"])
 
 
 @pytest.fixture(scope="module", params=["graphene", "hbn"])
@@ -37,7 +27,7 @@ def potentials(request):
     atoms = crystal(request.param, repeat=(2, 1), vacuum=4.0)
     maps = []
     for ground_truth in ("dft", "superposition"):
-        found = run_dft(atoms, ground_truth=ground_truth, **DFT)
+        found = run_dft(atoms, replace(DFT, ground_truth=ground_truth), txt=os.devnull)
         maps.append(project_density(np.moveaxis(found.n_R, 2, 0), found.spacing[2]))
     bonding = microscope.bonding_potential(*maps, extent=tuple(atoms.cell.lengths()[:2]))
     # optics need a supercell that holds the probe

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from conftest import drive
-from temdenoise.showing.workflow_graph import parse_job_counts
+from temdenoise.report.workflow_graph import parse_job_counts
 
 pytestmark = pytest.mark.slow
 

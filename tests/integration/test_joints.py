@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import yaml
 from conftest import snakemake
-from temdenoise.files import read_json, read_table
+from temdenoise.foundation.files import read_json, read_table
 from temdenoise.groundtruth.families import FAMILIES
 from temdenoise.groundtruth.mosaics import join, joint_ratio
-from temdenoise.storage import read_images
+from temdenoise.images.storage import read_images
 
 pytestmark = pytest.mark.slow
 

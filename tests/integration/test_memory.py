@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from temdenoise.configuration import checked, models_of
-from temdenoise.storage import write_images
+from temdenoise.foundation.configuration import checked, models_of
+from temdenoise.images.storage import write_images
 
 pytestmark = pytest.mark.slow
 

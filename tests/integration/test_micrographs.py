@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from conftest import snakemake
 from made_up_models import DENSITY, made_up
-from temdenoise.files import read_table
+from temdenoise.foundation.files import read_table
+from temdenoise.images.storage import read_images
 from temdenoise.micrographs.readers import read
-from temdenoise.storage import read_images
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from one_machine_slurm import missing, slurm
-from temdenoise.files import read_table
+from temdenoise.foundation.files import read_table
 
 pytestmark = [
     pytest.mark.slurm,

@@ -12,13 +12,14 @@ import psutil
 import pytest
 import torch
 from conftest import DRIVE, ROOT, drive
-from temdenoise.files import read_json, read_table
-from temdenoise.images.datasets import Frame, noisy_frames
+from temdenoise.foundation.files import read_json, read_table
+from temdenoise.images.datasets import NoisyFrame, noisy_frames
 from temdenoise.images.noise import PAPER_NOISES as NOISES
-from temdenoise.judging.baselines import BASELINES
+from temdenoise.images.noise import NoiseOptions
+from temdenoise.images.storage import read_images
+from temdenoise.judging.classical import BASELINES
 from temdenoise.learning.inference import load
-from temdenoise.showing.workflow_graph import parse_job_counts
-from temdenoise.storage import read_images
+from temdenoise.report.workflow_graph import parse_job_counts
 
 FIGURES = ("1", "2", "4", "5", "S1", "S2", "S3")
 TABLES = ["evaluation/quality.csv", "evaluation/fidelity.csv", "evaluation/defects.csv"]
@@ -130,9 +131,10 @@ def test_dataset_is_what_its_manifest_says(run, noise):
     assert noisy.data.shape == (6, 176, 176)
     assert clean.sampling == noisy.sampling == (0.2, 0.2)
     # the manifest is enough to make the frames again
-    options = {k: manifest[k] for k in ("noise", "split", "seed", "background_correlation", "clip")}
-    listed = [Frame(**frame) for frame in manifest["frames"]]
-    again = noisy_frames(clean.data, listed, **options)
+    about = {key: manifest[key] for key in ("noise", "split", "seed")}
+    options = NoiseOptions(manifest["background_correlation"], clip=manifest["clip"])
+    listed = [NoisyFrame(**frame) for frame in manifest["frames"]]
+    again = noisy_frames(clean.data, listed, options=[options], **about)
     for frame, image in zip(listed, again, strict=True):
         assert (noisy.data[frame.index] == image).all()
         assert (image != clean.data[frame.image]).any()

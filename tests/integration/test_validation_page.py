@@ -2,7 +2,7 @@
 
 import pytest
 from conftest import ROOT, snakemake
-from temdenoise.files import read_json, read_table
+from temdenoise.foundation.files import read_json, read_table
 
 pytestmark = pytest.mark.slow
 

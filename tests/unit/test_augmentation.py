@@ -1,7 +1,11 @@
-"""Patches as varied as real frames, and a denoiser that minds no unit."""
+"""Patches as varied as micrographs, and a denoiser that does not depend on the unit."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from temdenoise.foundation.quantities import PixelRange
+from temdenoise.foundation.seeding import generator
 from temdenoise.images.datasets import DataSet, frames
 from temdenoise.learning.augmentation import (
     draw_patch,
@@ -11,23 +15,13 @@ from temdenoise.learning.augmentation import (
     with_slow_part,
 )
 from temdenoise.learning.batches import Batches
-from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.inference import Model
 from temdenoise.learning.networks import UNet
-from temdenoise.seeding import generator
+from temdenoise.learning.options import PatchOptions
+from test_learning import SAYS_LITTLE
+from test_learning import options as any_options
 
-OPTIONS = {
-    "name": "universal",
-    "c_noise": (0.05, 10.0),
-    "background_correlation": 0.25,
-    "clip": False,
-    "noise_source": "fresh",
-    "mixtures": 0.5,
-    "featureless": 0.05,
-    "turned": True,
-    "patch": 32,
-    "batch": 4,
-    "seed": 1,
-}
+OPTIONS = {"name": "universal", "c_noise": (0.05, 10.0), "mixtures": 0.5, "featureless": 0.05}
 REAL = {
     "c_spacing": "logarithmic",
     "standardised": True,
@@ -38,6 +32,15 @@ REAL = {
     "blur": 0.3,
     "keep_slow": 2.0,
 }
+
+
+WINDOW = PatchOptions(
+    patch=64, batch=1, noise_source="fresh", mixtures=0.0, featureless=0.0, turned=False
+)
+
+
+def options(**changes):
+    return any_options(**OPTIONS | changes)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +64,15 @@ def strongest(patch):
 
 def test_a_patch_has_the_pixel_size_that_was_drawn():
     for number in range(20):
-        options = {"patch": 64, "sampling": 0.1, "rotation": True, "samplings": (0.05, 0.2)}
-        patch, step = draw_patch(wave(12), generator(number), **options)
+        drawn = replace(WINDOW, rotation=True, pixel_range=PixelRange(0.05, 0.2))
+        patch, step = draw_patch(wave(12), generator(number), drawn, sampling=0.1)
         assert 0.5 <= step <= 2
         assert strongest(patch) == pytest.approx(step / 12, abs=0.003)
 
 
 def test_a_patch_without_turn_or_zoom_is_part_of_the_image(lattice, rng):
-    patch, step = draw_patch(
-        lattice, rng, patch=20, sampling=0.2, rotation=False, samplings=(0.2, 0.2)
-    )
+    same = replace(WINDOW, patch=20, pixel_range=PixelRange(0.2, 0.2))
+    patch, step = draw_patch(lattice, rng, same, sampling=0.2)
     assert step == pytest.approx(1)
     # between pixels, but nothing outside the image's own range of values
     assert lattice.min() - 0.05 < patch.min() < patch.max() < lattice.max() + 0.05
@@ -80,8 +82,8 @@ def test_a_patch_without_turn_or_zoom_is_part_of_the_image(lattice, rng):
 def test_all_angles_are_drawn():
     angles = []
     for number in range(60):
-        options = {"patch": 64, "sampling": 0.1, "rotation": True, "samplings": None}
-        patch, _ = draw_patch(wave(8), generator(number), **options)
+        turned = replace(WINDOW, rotation=True)
+        patch, _ = draw_patch(wave(8), generator(number), turned, sampling=0.1)
         spectrum = np.abs(np.fft.fft2(patch - patch.mean()))
         i, j = np.unravel_index(int(np.argmax(spectrum)), spectrum.shape)
         angles.append(np.arctan2(np.fft.fftfreq(64)[j], np.fft.fftfreq(64)[i]) % np.pi)
@@ -91,9 +93,9 @@ def test_all_angles_are_drawn():
 def test_a_stretched_patch_has_two_pixel_sizes():
     ratios = []
     for number in range(30):
-        options = {"patch": 96, "sampling": 0.1, "rotation": False, "samplings": None}
+        stretched = replace(WINDOW, patch=96, stretch=0.4)
         lattice = wave(8) + wave(8, angle=np.pi / 2)
-        patch, _ = draw_patch(lattice, generator(number), stretch=0.4, **options)
+        patch, _ = draw_patch(lattice, generator(number), stretched, sampling=0.1)
         # a row and a column of the transform hold one wave each
         spectrum = np.abs(np.fft.rfft2(patch - patch.mean()))
         along = [spectrum[: 96 // 2, 0].argmax(), spectrum[0].argmax()]
@@ -104,15 +106,15 @@ def test_a_stretched_patch_has_two_pixel_sizes():
 
 def test_a_blurred_patch_keeps_its_contrast_and_loses_its_finest_waves():
     image = wave(20) + wave(5, angle=0.5)
-    options = {"patch": 96, "sampling": 0.1, "rotation": False, "samplings": None}
+    plain = replace(WINDOW, patch=96)
 
     def fine(patch):
         return (np.diff(patch, axis=0).std() + np.diff(patch, axis=1).std()) / patch.std()
 
     left = []
     for number in range(10):
-        sharp, _ = draw_patch(image, generator(number), **options)
-        blurred, _ = draw_patch(image, generator(number), blur=0.3, **options)
+        sharp, _ = draw_patch(image, generator(number), plain, sampling=0.1)
+        blurred, _ = draw_patch(image, generator(number), replace(plain, blur=0.3), sampling=0.1)
         assert blurred.std() == pytest.approx(sharp.std(), rel=0.2)
         left.append(fine(blurred) / fine(sharp))
     assert max(left) <= 1
@@ -132,8 +134,9 @@ def test_what_is_kept_of_a_noisy_patch_is_its_background_alone(rng):
 
 
 def test_a_patch_that_does_not_fit_is_refused(lattice, rng):
+    too_large = replace(WINDOW, patch=150, pixel_range=PixelRange(0.4, 0.4))
     with pytest.raises(ValueError, match=r"patch of 150 pixels of 0\.4 Å.*does not fit"):
-        draw_patch(lattice, rng, patch=150, sampling=0.2, rotation=False, samplings=(0.4, 0.4))
+        draw_patch(lattice, rng, too_large, sampling=0.2)
 
 
 def test_edges_leave_lattice_on_one_side_and_vacuum_on_the_other(lattice):
@@ -160,24 +163,17 @@ def test_standardised_patches_have_about_mean_0_and_deviation_1(rng):
         assert seen - target == pytest.approx((noisy - clean) * factor, abs=1e-4)
 
 
-def test_batches_without_the_options_are_what_they_were(data):
-    plain = Batches(data, **OPTIONS)
-    off = {
-        "c_spacing": "linear",
-        "standardised": False,
-        "rotation": False,
-        "sampling": None,
-        "edges": 0.0,
-        "stretch": 0.0,
-        "blur": 0.0,
-        "keep_slow": 0.0,
-    }
-    for ours, theirs in zip(Batches(data, **OPTIONS, **off)[3], plain[3], strict=True):
-        assert (ours == theirs).all()
+def test_patches_without_the_options_are_windows_of_the_images(data):
+    plain = options(turned=False, featureless=0.0, mixtures=0.0, batch=30)
+    clean = Batches(data, plain)[0][1][:, 0].numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(data["gaussian"].clean[0], (32, 32))
+    for patch in clean:
+        starts = np.argwhere(windows[..., 0, 0] == patch[0, 0])
+        assert any((windows[x, y] == patch).all() for x, y in starts)
 
 
 def test_batches_for_real_frames(data):
-    batches = Batches(data, **OPTIONS, **REAL)
+    batches = Batches(data, options(**REAL))
     noisy, clean, c_noise = batches[0]
     assert noisy.shape == clean.shape == (4, 1, 32, 32)
     assert noisy.isfinite().all()
@@ -197,7 +193,7 @@ def test_batches_for_real_frames(data):
     ],
 )
 def test_half_of_the_c_lie_below_the_middle_of_their_spacing(data, spacing, middle):
-    batches = Batches(data, **OPTIONS | {"mixtures": 0.0, "c_spacing": spacing})
+    batches = Batches(data, options(mixtures=0.0, c_spacing=spacing))
     drawn = np.concatenate([batches[i][2].numpy() for i in range(100)])
     assert np.mean(drawn < middle) == pytest.approx(0.5, abs=0.1)
     assert drawn.min() >= 0.05
@@ -207,11 +203,12 @@ def test_half_of_the_c_lie_below_the_middle_of_their_spacing(data, spacing, midd
 def test_noises_are_drawn_by_their_odds(data):
     first = next(iter(data))
     images = {first: data[first], "poisson": data[first], "salt_pepper": data[first]}
-    options = OPTIONS | {"c_noise": (0.05, 0.5), "mixtures": 0.0, "featureless": 0.0}
 
     def left_alone(**odds):
-        """Share of the patches in which some pixels are what they are in the clean one."""
-        batches = Batches(images, **options, odds=odds)
+        """Fraction of the patches in which some pixels are what they are in the clean one."""
+        batches = Batches(
+            images, options(c_noise=(0.05, 0.5), mixtures=0.0, featureless=0.0, odds=odds)
+        )
         pairs = [pair for step in range(100) for pair in zip(*batches[step][:2], strict=True)]
         return np.mean([bool((noisy == clean).any()) for noisy, clean in pairs])
 
@@ -220,17 +217,17 @@ def test_noises_are_drawn_by_their_odds(data):
     assert left_alone(salt_pepper=0.1) < 0.15
 
 
-def test_a_standardised_denoiser_minds_no_unit(lattice):
+def test_a_standardised_denoiser_does_not_depend_on_the_unit(lattice):
     network = UNet(width=8, levels=2).eval()
     for parameter in network.correction.parameters():
         parameter.data.normal_(0, 0.1)
-    denoiser = Denoiser(network, {"standardised": True})
+    denoiser = Model(network, replace(SAYS_LITTLE, standardised=True))
     image, sigma = denoiser.denoise(lattice)
     counts, sigma_counts = denoiser.denoise(lattice * 4000 + 700)
     assert counts == pytest.approx(image * 4000 + 700, rel=1e-3, abs=1)
     assert sigma_counts == pytest.approx(sigma * 4000, rel=1e-3)
     assert np.abs(denoiser.at_once(lattice) - image).max() < 1e-5
-    plain = Denoiser(network, {})
+    plain = Model(network, SAYS_LITTLE)
     assert np.abs(plain(lattice * 4000 + 700) - counts).max() > 10
 
 
@@ -238,7 +235,7 @@ def test_a_window_of_a_standardised_image_is_seen_on_the_scale_of_the_whole(rng)
     network = UNet(width=8, levels=1).eval()
     for parameter in network.correction.parameters():
         parameter.data.normal_(0, 0.1)
-    denoiser = Denoiser(network, {"standardised": True})
+    denoiser = Model(network, replace(SAYS_LITTLE, standardised=True))
     image = rng.standard_normal((64, 64)).astype(np.float32)
     image[:32] *= 3  # a part has another contrast than the whole
     whole, window = denoiser(image), (slice(0, 48),) * 2

@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from conftest import ROOT
 from made_up_models import ADF, made_up
-from temdenoise import commands
-from temdenoise.files import read_table
+from temdenoise import cli as commands
+from temdenoise.foundation.files import read_table
 from temdenoise.micrographs import memory, models
 from temdenoise.micrographs.denoising import recorded
 from temdenoise.micrographs.readers import read
@@ -51,7 +51,7 @@ def image(rng):
 @pytest.fixture
 def no_page(monkeypatch):
     """Leave out the drawing of the summary, which takes longer than all else here."""
-    from temdenoise.showing import micrograph
+    from temdenoise.report import micrograph
 
     monkeypatch.setattr(micrograph, "summarise", lambda *_: (b"", ""))
 
@@ -367,7 +367,7 @@ def test_installed_models_load():
 
 def test_the_command_starts_at_once():
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "temdenoise.commands", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "temdenoise.cli", "--help"],
         cwd=ROOT / "workflow/scripts",
         capture_output=True,
         text=True,

@@ -5,7 +5,8 @@ from copy import deepcopy
 import pytest
 import yaml
 from conftest import ROOT
-from temdenoise.configuration import (
+from temdenoise.foundation.configuration import (
+    OWN,
     cell_of,
     checked,
     crystals_of,
@@ -13,10 +14,15 @@ from temdenoise.configuration import (
     models_of,
     reference_table,
 )
-from temdenoise.errors import ConfigurationError
-from temdenoise.groundtruth.crystals import BUILT_IN, crystal
+from temdenoise.foundation.errors import ConfigurationError
+from temdenoise.foundation.lattices import BUILT_IN, LATTICES
+from temdenoise.foundation.microscopes import PARAMETERS, PRESETS, microscope_of
+from temdenoise.foundation.modes import IMAGE_MODES
+from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.families import FAMILIES
-from temdenoise.optics import PARAMETERS, PRESETS, microscope_of
+from temdenoise.images.noise import NOISES, NoiseOptions
+from temdenoise.learning.networks import NETWORKS
+from temdenoise.learning.options import PatchOptions, TrainingOptions
 
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
@@ -33,6 +39,9 @@ WRONG = [
     ("training.universal.mixtures", 1.5, r"mixtures` = 1\.5: expected at most 1"),
     ("training.universal.odds", {"salt": 2}, r"odds"),
     ("training.universal.odds", {"poisson": 0}, r"odds\.poisson` = 0: expected .*0"),
+    ("training.network", "resnet", r"`training\.network` = 'resnet': expected one of unet"),
+    ("micrographs.crystal", "wse2", r"crystal` = 'wse2': expected one of null, .*srtio3"),
+    ("micrographs.kind", "haadf", r"kind` = 'haadf': expected one of auto, density, adf, hrtem"),
     ("training.precision", "half", r"precision` = 'half': expected one of"),
     ("training.weak", 1.5, r"weak` = 1\.5: expected at most 1"),
     ("training.featureless", -0.1, r"featureless` = -0\.1: expected at least 0"),
@@ -115,7 +124,7 @@ WRONG = [
     (
         "microscope.preset",
         "nion",
-        r"`microscope\.preset` = 'nion': expected one of adf_60kv_medium",
+        r"`microscope\.preset` = 'nion': expected one of null, adf_60kv_medium",
     ),
     ("seed", -1, r"`seed` = -1: expected at least 0"),
     ("dft", None, r"`dft` = None: expected object"),
@@ -145,7 +154,6 @@ def test_files_of_crystals_are_found_beside_the_workflow_from_any_folder(tmp_pat
 def test_families_known_to_the_schema_are_those_of_the_code():
     known = load_schema()["properties"]["structures"]["properties"]
     assert set(known["families"]["properties"]) == set(FAMILIES)
-    assert known["crystal"]["x-built-in"] == list(BUILT_IN)
     for name, schema in known["families"]["properties"].items():
         options = set(inspect.signature(FAMILIES[name]).parameters) - {"cell", "rng"}
         assert set(schema["properties"]) == options | {"share"}
@@ -225,24 +233,61 @@ def test_microscopes_that_cannot_work_are_refused(mode, microscope, message):
     assert checked({"microscope": microscope})
 
 
-def test_presets_are_those_of_the_schema():
+def test_keys_of_a_microscope_are_those_of_the_schema():
     keys = load_schema()["properties"]["microscope"]["properties"]
-    assert keys["preset"]["enum"] == [*PRESETS, None]
     assert set(keys) == {*PARAMETERS, "preset", "sampling"}
     lens = microscope_of(checked({"image": {"mode": "adf"}, "microscope": {"inner": 70}}))
     assert lens == PRESETS["adf_60kv_medium"] | {"inner": 70, "sampling": 0.05}
 
 
-def test_lattice_constants_of_the_schema_are_those_of_the_crystals():
-    known = load_schema()["properties"]["structures"]["properties"]["crystal"]
-    for name, build in BUILT_IN.items():
-        own = inspect.signature(build).parameters["lattice_constant"].default
-        assert known["x-lattice-constants"][name] == own
-        sides = cell_of({"crystal": name, "lattice_constant": None, "repeat": [2, 3]})
-        assert crystal(name, repeat=(2, 3)).cell.lengths()[:2] == pytest.approx(sides)
+@pytest.mark.parametrize(
+    ("key", "besides", "table"),
+    [
+        ("image.mode", [], IMAGE_MODES),
+        ("microscope.preset", [None], PRESETS),
+        ("datasets.noises", [], NOISES),
+        ("training.network", [], NETWORKS),
+        ("micrographs.kind", ["auto"], IMAGE_MODES),
+        ("micrographs.crystal", [None], LATTICES),
+    ],
+)
+def test_choices_are_those_of_the_tables(key, besides, table):
+    """Read from the source of the tables, which the Snakefile could not import."""
+    section, name = key.split(".")
+    schema = load_schema()["properties"][section]["properties"][name]
+    assert schema.get("items", schema)["enum"] == [*besides, *table]
 
 
-def test_all_problems_are_told_at_once():
+def test_every_choice_of_a_table_is_taken_and_no_other():
+    everything = {
+        "datasets": {"noises": list(NOISES)},
+        "training": {"universal": {"odds": dict.fromkeys(NOISES, 2.0)}},
+    }
+    assert list(models_of(checked(everything))["universal"]["options"]["odds"]) == list(NOISES)
+    with pytest.raises(ConfigurationError, match=r"universal\.odds` = 'pink': .*scan_lines"):
+        checked({"training": {"universal": {"odds": {"pink": 2}}}})
+    for name in [None, *LATTICES]:
+        assert checked({"micrographs": {"crystal": name}})["micrographs"]["crystal"] == name
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("constant", [None, 3.0])
+def test_cells_are_checked_as_they_are_built(name, constant):
+    chosen = {"crystal": name, "lattice_constant": constant, "repeat": [2, 3]}
+    built = crystal(name, repeat=(2, 3), lattice_constant=constant)
+    assert built.cell.lengths()[:2] == pytest.approx(cell_of(chosen))
+
+
+@pytest.mark.parametrize("name", sorted(set(LATTICES) - set(BUILT_IN)))
+def test_a_crystal_that_has_a_file_is_asked_for_by_it(name):
+    file = LATTICES[name].file
+    with pytest.raises(ConfigurationError, match=f"did you mean `{re.escape(file)}`"):
+        checked(with_key("structures.crystal", name))
+    assert checked(with_key("structures.crystal", file))
+    assert cell_of({"crystal": file, "lattice_constant": None, "repeat": [2, 3]}) is None
+
+
+def test_all_problems_are_named_at_once():
     config = with_key("training.steps", 0)
     config["dft"]["xc"] = "B3LYP"
     with pytest.raises(ConfigurationError, match=r"(?s)dft\.xc.*training\.steps"):
@@ -331,7 +376,55 @@ def test_odds_of_noises_it_is_not_trained_on_are_left_out():
 
 
 def test_strong_noise_counts_more_to_specialists_alone():
-    models = models_of(checked({"training": {"weak": 0.2}}))
-    told = {m["method"] for m in models.values() if m["options"].get("weak") == 0.2}
-    assert told == {"cnn"}
-    assert all("weak" not in m["options"] for m in models.values() if m["method"] != "cnn")
+    for plan in models_of(checked({"training": {"weak": 0.2}})).values():
+        specialist = plan["method"] == "cnn"
+        assert ("weak" in plan["options"]) == specialist
+        assert of(plan).optimisation.low_noise_weight == (0.2 if specialist else 1.0)
+
+
+def of(plan):
+    return TrainingOptions.of(plan, NoiseOptions())
+
+
+def test_the_options_of_a_training_are_what_the_configuration_says():
+    real = {"sampling": [0.1, 0.2], "standardised": True, "c_spacing": "logarithmic", "blur": 0.4}
+    config = checked(
+        {
+            "seed": 3,
+            "structures": {"others": [HBN]},
+            "image": {"mode": "adf"},
+            "training": {"width": 12, "patch": 32, "universal": real | {"width": 24}},
+        }
+    )
+    plans = models_of(config)
+    assert {plan["mode"] for plan in plans.values()} == {"adf"}
+    assert plans["gaussian"]["crystals"] == ["graphene", "hbn"]
+    options = of(plans["universal"])
+    assert (options.name, options.seed, options.c_noise_range) == ("universal", 3, (0.02, 0.5))
+    assert (options.network.name, options.network.sizes) == ("unet", {"width": 24, "levels": 3})
+    assert options.patches == PatchOptions(
+        patch=32,
+        batch=16,
+        noise_source="fresh",
+        mixtures=0.0,
+        featureless=0.15,
+        turned=True,
+        odds={"salt_pepper": 2},
+        c_spacing="logarithmic",
+        standardised=True,
+        pixel_range=(0.1, 0.2),
+        blur=0.4,
+    )
+    assert options.optimisation.steps == 13000
+    paper_like = of(plans["paper_like_poisson"])
+    assert (paper_like.patches.noise_source, paper_like.patches.turned) == ("stored", False)
+
+
+def test_options_left_out_of_a_model_have_the_defaults_of_the_schema():
+    training = load_schema()["properties"]["training"]["properties"]
+    universal = training["universal"]["properties"]
+    options = of(models_of(checked({}))["universal"])
+    flat = vars(options.patches) | vars(options.optimisation)
+    for key in set(OWN) - {"width", "levels", "batch", "patch", "sampling"}:
+        assert flat[key] == universal[key]["default"], key
+    assert options.patches.pixel_range is universal["sampling"]["default"] is None

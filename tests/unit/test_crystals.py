@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
-from temdenoise.errors import ConfigurationError, DataError
-from temdenoise.groundtruth.crystals import BUILT_IN, check_elements, crystal, layer
+from temdenoise.foundation.errors import ConfigurationError, DataError
+from temdenoise.foundation.lattices import BUILT_IN, LATTICES
+from temdenoise.groundtruth.crystals import check_elements, crystal, layer
 
 
 def neighbours(atoms, cutoff):
@@ -37,6 +38,11 @@ def test_vacuum_and_lattice_constant_are_as_asked(name):
     heights = atoms.positions[:, 2]
     assert heights.min() == pytest.approx(6.0)
     assert atoms.cell.lengths()[2] - heights.max() == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_crystals_have_the_cell_of_the_table(name):
+    assert crystal(name).cell.lengths()[:2] == pytest.approx(LATTICES[name].cell, abs=1e-12)
 
 
 def vasp_mos2():

@@ -4,19 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from temdenoise.errors import DataError
-from temdenoise.files import write_json
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import write_json
 from temdenoise.images.datasets import (
+    FILES,
     DataSet,
-    Frame,
+    DataSetPlan,
+    NoisyFrame,
     frames,
     intensity_scale,
+    intensity_scales,
     noisy_frames,
     read_dataset,
+    write_dataset,
 )
-from temdenoise.storage import forget, one_by_one, write_images
+from temdenoise.images.storage import Images, StoredImages, forget, one_by_one, write_images
 
-OPTIONS = {"noise": "gaussian", "seed": 3, "background_correlation": 0.25, "clip": False}
+OPTIONS = {"noise": "gaussian", "seed": 3}
 
 
 def test_scale_sends_training_maps_to_zero_and_one_and_back():
@@ -43,9 +47,9 @@ def test_every_frame_has_its_own_noise():
 
 def test_frames_do_not_depend_on_each_other_but_on_the_split():
     clean = np.zeros((2, 32, 32), np.float32)
-    one = next(noisy_frames(clean, [Frame(0, 1, 0.2)], split="test", **OPTIONS))
+    one = next(noisy_frames(clean, [NoisyFrame(0, 1, 0.2)], split="test", **OPTIONS))
     many = list(noisy_frames(clean, frames(2, [0.1, 0.2]), split="test", **OPTIONS))
-    other = next(noisy_frames(clean, [Frame(0, 1, 0.2)], split="val", **OPTIONS))
+    other = next(noisy_frames(clean, [NoisyFrame(0, 1, 0.2)], split="val", **OPTIONS))
     assert (one == many[3]).all()
     assert (one != other).any()
 
@@ -62,6 +66,35 @@ def stored(tmp_path, rng):
     return read_dataset(**files)
 
 
+def test_stored_images_are_read_when_they_are_used(tmp_path, rng):
+    images = rng.random((4, 12, 16), dtype=np.float32)
+    paths = [str(tmp_path / f"{number}.tif") for number in range(4)]
+    kept = StoredImages(paths)
+    for path, image in zip(paths, images, strict=True):
+        write_images(path, image, sampling=(0.2, 0.2), quantity="any", unit="1")
+    assert len(kept) == 4
+    assert (kept[2] == images[2]).all()
+    assert (np.stack(list(kept[1::2])) == images[1::2]).all()
+
+
+def test_two_crystals_have_a_scale_each(tmp_path):
+    maps = [np.array([[0.0, 2.0]]), np.array([[1.0, 5.0]])]
+    scales = intensity_scales([*maps, *maps], 2)
+    assert scales == [intensity_scale(maps[:1]), intensity_scale(maps[1:])]
+    stack = np.stack([np.full((16, 16), value) for value in (2.0, 5.0, 0.0, 1.0)])
+    images = Images(stack, (0.2, 0.2), "e/angstrom^2", "density", {})
+    plan = DataSetPlan("dose", "test", 1, [0.1], background_correlation=0.25, clip=False)
+    files = {name: str(tmp_path / name) for name in FILES}
+    data = write_dataset(images, scales, plan, structures=["a", "b"], files=files)
+    assert data.clean.max(axis=(1, 2)).tolist() == [1, 1, 0, 0]
+    assert data.manifest["scales"] == [asdict(scale) for scale in scales]
+    assert data.manifest["structures"] == ["a", "b"]
+    # counting noise knows what normalising took away of each crystal
+    spread = [float((data.noisy[n] - data.clean[n]).std()) for n in range(4)]
+    wanted = [0.1, 0.1 * 1.25**0.5, 0, 0.1 * 0.25**0.5]
+    assert spread == pytest.approx(wanted, rel=0.15)
+
+
 def test_a_stored_data_set_travels_as_the_names_of_its_files(stored):
     sent = pickle.dumps(stored)
     assert len(sent) < 2000
@@ -71,7 +104,7 @@ def test_a_stored_data_set_travels_as_the_names_of_its_files(stored):
     # a part of it, or one that was never stored, as the images themselves
     part = stored.of_crystal(1, 2)
     assert (pickle.loads(pickle.dumps(part)).clean == part.clean).all()
-    kept = DataSet(np.ones((1, 2, 2)), np.ones((1, 2, 2)), [Frame(0, 0, 0.1)])
+    kept = DataSet(np.ones((1, 2, 2)), np.ones((1, 2, 2)), [NoisyFrame(0, 0, 0.1)])
     assert pickle.loads(pickle.dumps(kept)).frames == kept.frames
 
 

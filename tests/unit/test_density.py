@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
 from temdenoise.groundtruth.density import blur_periodic, check_electrons, project_density
 
 

@@ -1,22 +1,26 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from temdenoise.errors import ConvergenceError
+from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.errors import ConvergenceError
 from temdenoise.groundtruth import dft
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.density import check_electrons, project_density
-from temdenoise.groundtruth.dft import initial_moments, kpoints, run_dft
+from temdenoise.groundtruth.dft import DftSettings, initial_moments, kpoints, run_dft
 
-OPTIONS = {
-    "basis": "sz(dzp)",
-    "xc": "PBE",
-    "grid_spacing": 0.3,
-    "kpt_density": 0.5,
-    "smearing": 0.1,
-    "spin": False,
-    "density_convergence": 1e-3,
-    "max_iterations": 60,
-    "density_grid_spacing": 0.1,
-}
+COARSE = DftSettings(
+    basis="sz(dzp)",
+    xc="PBE",
+    grid_spacing=0.3,
+    kpt_density=0.5,
+    smearing=0.1,
+    spin=False,
+    density_convergence=1e-3,
+    max_iterations=60,
+    density="pseudo",
+    density_grid_spacing=0.1,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,8 @@ def atoms():
     ("density", "electrons"), [("pseudo", 32), ("valence", 32), ("all_electron", 48)]
 )
 def test_density_holds_all_electrons(atoms, tmp_path, density, electrons):
-    result = run_dft(atoms.copy(), **OPTIONS, density=density, txt=str(tmp_path / "gpaw.txt"))
+    settings = replace(COARSE, density=density)
+    result = run_dft(atoms.copy(), settings, txt=str(tmp_path / "gpaw.txt"))
     assert result.expected_electrons == electrons
     assert result.n_R.sum() * np.prod(result.spacing) == pytest.approx(electrons, rel=1e-3)
     projected = project_density(np.moveaxis(result.n_R, 2, 0), result.spacing[2])
@@ -46,24 +51,24 @@ def test_moving_all_atoms_moves_the_map(atoms, tmp_path):
     """Shift equivariance: a translation by half a cell translates the density."""
     # cell / 48 x 48 points: half a cell is a whole number of points
     spacing = atoms.cell.lengths()[0] / 48 * 1.0001
-    options = OPTIONS | {"density": "pseudo", "density_grid_spacing": spacing}
-    here = run_dft(atoms.copy(), **options, txt=str(tmp_path / "here.txt"))
+    settings = replace(COARSE, density_grid_spacing=spacing)
+    here = run_dft(atoms.copy(), settings, txt=str(tmp_path / "here.txt"))
     there = atoms.copy()
     there.positions[:, 0] += atoms.cell.lengths()[0] / 2
     there.wrap()
-    moved = run_dft(there, **options, txt=str(tmp_path / "there.txt"))
+    moved = run_dft(there, settings, txt=str(tmp_path / "there.txt"))
     maps = [r.n_R.sum(axis=2) * r.spacing[2] for r in (here, moved)]
     assert here.n_R.shape[0] == 48
     assert np.abs(np.roll(maps[0], 24, axis=0) - maps[1]).max() < 5e-3 * maps[0].max()
 
 
 def test_no_convergence_is_an_error_with_the_reason(atoms, tmp_path):
-    options = OPTIONS | {"max_iterations": 2, "density": "pseudo"}
+    settings = replace(COARSE, max_iterations=2)
     log = tmp_path / "gpaw.txt"
     with pytest.raises(
         ConvergenceError, match=r"C8 did not converge.*max_iterations = 2.*any of 3 attempts"
     ) as error:
-        run_dft(atoms.copy(), **options, txt=str(log))
+        run_dft(atoms.copy(), settings, txt=str(log))
     assert str(log) in str(error.value)
     assert str(error.value).count("step 2: E = ") == 3
 
@@ -71,20 +76,20 @@ def test_no_convergence_is_an_error_with_the_reason(atoms, tmp_path):
 def test_stalled_cycle_is_tried_again_more_gently(atoms, tmp_path, monkeypatch):
     stuck = {"mixer": {"name": "pulay", "beta": 1e-6, "nmaxold": 1}, "smearing_factor": 1}
     monkeypatch.setattr(dft, "LADDER", (stuck, *dft.LADDER[1:]))
-    options = OPTIONS | {"max_iterations": 25, "density": "pseudo"}
-    result = run_dft(atoms.copy(), **options, txt=str(tmp_path / "gpaw.txt"))
+    settings = replace(COARSE, max_iterations=25)
+    result = run_dft(atoms.copy(), settings, txt=str(tmp_path / "gpaw.txt"))
     first, second = result.summary["attempts"]
     assert len(first["history"]) == 25
     assert second["mixer"] == dft.LADDER[1]["mixer"]
     assert result.summary["scf_steps"] == 25 + len(second["history"])
-    assert second["history"][-1]["density_change_e"] < 8 * 4 * OPTIONS["density_convergence"]
+    assert second["history"][-1]["density_change_e"] < 8 * 4 * COARSE.density_convergence
 
 
 def test_superposition_needs_no_cycle_and_lacks_the_bonds(atoms, tmp_path):
-    options = OPTIONS | {"density": "pseudo", "basis": "dzp"}
     maps = {}
     for truth in ("dft", "superposition"):
-        result = run_dft(atoms.copy(), ground_truth=truth, **options, txt=str(tmp_path / truth))
+        settings = replace(COARSE, basis="dzp", ground_truth=truth)
+        result = run_dft(atoms.copy(), settings, txt=str(tmp_path / truth))
         maps[truth] = result.n_R.sum(axis=2) * result.spacing[2]
         assert result.n_R.sum() * np.prod(result.spacing) == pytest.approx(32, rel=1e-3)
     assert result.summary["scf_steps"] == 0
@@ -106,10 +111,14 @@ def test_spin_starts_around_the_defects(atoms, tmp_path):
     moments = initial_moments(magnetic)
     assert 1 <= np.count_nonzero(moments) < len(magnetic)
     assert not initial_moments(atoms).any()
-    options = OPTIONS | {"spin": True, "density": "pseudo"}
-    result = run_dft(magnetic, **options, txt=str(tmp_path / "gpaw.txt"))
+    result = run_dft(magnetic, replace(COARSE, spin=True), txt=str(tmp_path / "gpaw.txt"))
     assert result.n_R.sum() * np.prod(result.spacing) == pytest.approx(28, rel=1e-3)
     assert result.summary["magnetic_moment_bohr"] is not None
+
+
+def test_the_section_of_the_configuration_is_what_the_settings_take():
+    section = checked({})["dft"]
+    assert {key: getattr(DftSettings(**section), key) for key in section} == section
 
 
 def test_k_points_keep_their_density():

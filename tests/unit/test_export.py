@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from made_up_models import SCALED, made_up
-from temdenoise import commands
-from temdenoise.micrographs.calibration import first_ring
+from temdenoise import cli as commands
+from temdenoise.measuring.lattice import first_ring
+from temdenoise.measuring.spectrum import lattice_peaks, spectrum
 from temdenoise.micrographs.fitting import background, trained_range
-from temdenoise.micrographs.spectrum import lattice_peaks, spectrum
 from temdenoise.sharing.example import example_image
 from temdenoise.sharing.export import Portable, export_onnx, scaling
 from temdenoise.sharing.zoo import export_zoo

@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 import tifffile
-from temdenoise.errors import DataError
-from temdenoise.files import (
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import (
     atomic,
     columns_of,
     intact_archive,
@@ -16,8 +16,8 @@ from temdenoise.files import (
     write_json,
     write_table,
 )
-from temdenoise.seeding import generator
-from temdenoise.storage import read_images, write_images
+from temdenoise.foundation.seeding import generator
+from temdenoise.images.storage import read_images, write_images
 
 ABOUT = {"sampling": (0.2, 0.25), "quantity": "density", "unit": "e/angstrom^2"}
 

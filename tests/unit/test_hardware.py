@@ -1,17 +1,24 @@
-"""What a training runs on: several processes, precision, and nothing in silence."""
+"""What trainings and models run on: several processes, precision, GPUs; no silent fallback."""
 
 import numpy as np
 import pytest
 import torch
-from temdenoise.errors import ConfigurationError
-from temdenoise.learning.batches import Batches, Steps, ValidationFrames
-from temdenoise.learning.hardware import hardware
+from conftest import ROOT
+from made_up_models import DENSITY, made_up
+from temdenoise.foundation.errors import ConfigurationError
+from temdenoise.learning.batches import Batches, Share, Steps, ValidationFrames
+from temdenoise.learning.devices import Resources, device_of, exact_convolutions, hardware
+from temdenoise.learning.inference import load
+from temdenoise.learning.networks import NETWORKS, network_of
 from temdenoise.learning.training import train
-from test_learning import BATCHES, OPTIONS, dataset
+from test_learning import ONE_CPU, dataset, options
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
+TWO = Resources(threads=1, gpus=0, processes=2)
 GIVEN = {"gpus": None, "processes": None, "batch": 4, "precision": "float32"}
 
 
@@ -91,21 +98,25 @@ def test_auto_on_a_gpu_is_what_it_knows(gpus, monkeypatch):
 
 
 def test_shares_of_a_batch_are_the_batch(images):
-    whole = Batches(images, **BATCHES)[3]
-    shares = [Batches(images, **BATCHES, rank=rank, world=2)[3] for rank in (0, 1)]
+    whole = Batches(images, options())[3]
+    shares = [Batches(images, options(), Share(rank, 2))[3] for rank in (0, 1)]
     for part, wanted in enumerate(whole):
         assert torch.equal(torch.stack([s[part] for s in shares], 1).flatten(0, 1), wanted)
 
 
 def test_validation_frames_are_shared_or_had_by_all(images):
-    parts = [ValidationFrames(images, (0.05, 0.25), False, r, 3).pairs for r in range(3)]
-    whole = ValidationFrames(images, (0.05, 0.25), False).pairs
+    def pairs(*share):
+        given = options()
+        return ValidationFrames(images, given.c_noise_range, given.patches, *share).pairs
+
+    parts = [pairs(Share(rank, 3)) for rank in range(3)]
+    whole = pairs()
     assert sorted(f.index for part in parts for _, f in part) == sorted(f.index for _, f in whole)
-    assert len(ValidationFrames(images, (0.05, 0.25), False, 8, 9).pairs) == len(whole) == 8
+    assert len(pairs(Share(8, 9))) == len(whole) == 8
 
 
 def test_batches_drawn_by_workers_are_the_same(images):
-    batches = Batches(images, **BATCHES)
+    batches = Batches(images, options())
     done = 3
     loader = DataLoader(
         batches,
@@ -123,8 +134,8 @@ def test_batches_drawn_by_workers_are_the_same(images):
 
 
 def test_two_processes_end_with_the_weights_of_one(images, tmp_path):
-    alone, history = train(images, images, work=tmp_path / "one", **OPTIONS)
-    shared, other = train(images, images, work=tmp_path / "two", processes=2, **OPTIONS)
+    alone, history = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "one")
+    shared, other = train(images, images, options(), resources=TWO, work=tmp_path / "two")
     assert 0 < apart(alone, shared) < 1e-5
     assert curve(other) == pytest.approx(curve(history), abs=1e-5)
     assert [row["step"] for row in other] == [2, 4, 6, 8]
@@ -133,7 +144,7 @@ def test_two_processes_end_with_the_weights_of_one(images, tmp_path):
 
 @pytest.mark.slow
 def test_a_training_goes_on_with_another_number_of_processes(images, tmp_path, monkeypatch):
-    alone, history = train(images, images, work=tmp_path / "one", **OPTIONS)
+    alone, history = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "one")
     make = Batches.__getitem__
 
     def fail(self, step):
@@ -143,23 +154,22 @@ def test_a_training_goes_on_with_another_number_of_processes(images, tmp_path, m
 
     monkeypatch.setattr(Batches, "__getitem__", fail)
     with pytest.raises(OSError, match="killed"):
-        train(images, images, work=tmp_path / "two", **OPTIONS)
+        train(images, images, options(), resources=ONE_CPU, work=tmp_path / "two")
     monkeypatch.setattr(Batches, "__getitem__", make)
-    shared, other = train(images, images, work=tmp_path / "two", processes=2, **OPTIONS)
+    shared, other = train(images, images, options(), resources=TWO, work=tmp_path / "two")
     assert apart(alone, shared) < 1e-5
     assert curve(other) == pytest.approx(curve(history), abs=1e-5)
     # nothing is left to do, so one process finds the same
-    again, _ = train(images, images, work=tmp_path / "two", **OPTIONS)
+    again, _ = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "two")
     assert apart(again, shared) == 0
 
 
 def test_bfloat16_learns_the_same(images, tmp_path):
-    options = OPTIONS | {"steps": 100, "checkpoint_every": 25, "average": 0.9}
     curves = {}
     for precision in ("float32", "bfloat16"):
-        network, history = train(
-            images, images, work=tmp_path / precision, precision=precision, **options
-        )
+        given = options(steps=100, checkpoint_every=25, average=0.9, precision=precision)
+        work = tmp_path / precision
+        network, history = train(images, images, given, resources=ONE_CPU, work=work)
         assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
         assert {row["precision"] for row in history} == {precision}
         curves[precision] = curve(history)
@@ -171,11 +181,97 @@ def test_bfloat16_learns_the_same(images, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize(("precision", "close"), [("float32", 0.03), ("bfloat16", 0.05)])
 def test_a_gpu_learns_what_a_cpu_does(images, tmp_path, precision, close):
-    options = OPTIONS | {"steps": 100, "checkpoint_every": 25, "average": 0.9}
-    _, expected = train(images, images, work=tmp_path / "cpu", **options)
-    options |= {"gpus": 1, "threads": 3, "precision": precision}
-    network, history = train(images, images, work=tmp_path / "gpu", **options)
-    again, _ = train(images, images, work=tmp_path / "again", **options)
+    given = options(steps=100, checkpoint_every=25, average=0.9)
+    _, expected = train(images, images, given, resources=ONE_CPU, work=tmp_path / "cpu")
+    given = options(steps=100, checkpoint_every=25, average=0.9, precision=precision)
+    gpu = Resources(threads=3, gpus=1)
+    network, history = train(images, images, given, resources=gpu, work=tmp_path / "gpu")
+    again, _ = train(images, images, given, resources=gpu, work=tmp_path / "again")
     assert {str(value.device) for value in network.state_dict().values()} == {"cpu"}
     assert curve(history) == pytest.approx(curve(expected), rel=close)
     assert apart(network, again) == 0
+
+
+@pytest.mark.parametrize(
+    ("here", "chosen"),
+    [({"cuda", "mps"}, "cuda"), ({"cuda"}, "cuda"), ({"mps"}, "mps"), (set(), "cpu")],
+    ids=["both", "cuda", "mps", "none"],
+)
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, here, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in here)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in here)
+    assert device_of() == device_of("auto") == torch.device(chosen)
+    assert device_of("cpu") == torch.device("cpu")
+    for name in ("cuda", "mps"):
+        if name in here:
+            assert device_of(name) == torch.device(name)
+        else:
+            there = ", ".join([*sorted(here), "cpu"])
+            with pytest.raises(ConfigurationError, match=f"'{name}': .* only {there}; choose"):
+                device_of(name)
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ConfigurationError, match=r"'tpu': expected one of auto, cpu, cuda, mps"):
+        device_of("tpu")
+
+
+def test_a_model_goes_to_a_device_and_stays_where_it_was(lattice):
+    model = made_up(DENSITY, stirred=0.1)
+    there = model.to("meta")
+    assert (there.device.type, model.device.type) == ("meta", "cpu")
+    assert {value.device.type for value in model.network.state_dict().values()} == {"cpu"}
+    assert model.to("cpu") is model
+    assert there.description == model.description
+    # all is computed there; what holds no numbers just cannot be brought back
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        there.denoise(lattice)
+
+
+class Devices(TorchDispatchMode):
+    """Notes where every tensor that is made lies."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        tensors = (leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
+        self.seen |= {tensor.device.type for tensor in tensors}
+        return result
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shape", [(64, 64), (63, 50)])
+def test_a_network_makes_every_tensor_on_the_device_of_the_image(name, shape):
+    """So it can run on a GPU; seen without one."""
+    network = network_of(name, {"width": 4, "levels": 3}).to("meta")
+    noisy = torch.rand(2, 1, *shape, device="meta")
+    with Devices() as devices, torch.inference_mode():
+        answers = network(noisy)
+    assert devices.seen == {"meta"}
+    assert [answer.shape for answer in answers] == [noisy.shape] * 2
+
+
+def test_convolutions_are_exact_only_while_they_must_be(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    before = torch.backends.cudnn.allow_tf32
+    with exact_convolutions():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("name", ["density", "adf"])
+@pytest.mark.parametrize("tile", [64, 768])
+def test_a_gpu_answers_as_a_cpu_does(lattice, rng, device, name, tile):
+    if not {"cuda": torch.cuda, "mps": torch.backends.mps}[device].is_available():
+        pytest.skip(f"PyTorch finds no {device} here")
+    model = load(ROOT / f"workflow/scripts/temdenoise/models/{name}.pt")
+    noisy = lattice[:150, :187] + 0.2 * rng.standard_normal((150, 187))
+    there = model.to(device_of(device))
+    for answer, expected in zip(
+        there.denoise(noisy, tile=tile), model.denoise(noisy, tile=tile), strict=True
+    ):
+        assert np.abs(answer - expected).max() < 1e-4 * np.ptp(noisy)

@@ -7,15 +7,15 @@ import textwrap
 
 import pytest
 from conftest import ROOT
-from temdenoise.seals import check, read_seal, seal
+from temdenoise.foundation.seals import check, read_seal, seal
 
 SCRIPT = """
 import sys
 from types import SimpleNamespace
 
 sys.path.insert(0, {package!r})
-from temdenoise.files import atomic
-from temdenoise.jobs import job
+from temdenoise.foundation.files import atomic
+from temdenoise.foundation.jobs import job
 
 snakemake = SimpleNamespace(
     rule="copy", wildcards=["a"], log=["logs/copy.log"], input=["in.txt"], output=["out.txt"]

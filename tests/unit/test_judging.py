@@ -3,13 +3,26 @@
 import numpy as np
 import pytest
 import torch
+from temdenoise.foundation.quantities import NoiseRange
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
-from temdenoise.judging import baselines
-from temdenoise.judging.baselines import BASELINES, Baseline, tune
-from temdenoise.judging.detector import calibrate
-from temdenoise.judging.evaluation import judge, tuned, worst_frames
+from temdenoise.judging import classical as baselines
+from temdenoise.judging import evaluation, merits
+from temdenoise.judging.classical import BASELINES, Baseline, tune
+from temdenoise.judging.detector import calibrate, detectors_from_dict, detectors_to_dict
+from temdenoise.judging.evaluation import (
+    Conditions,
+    evaluate,
+    evaluate_noise,
+    pictures,
+    tuned,
+    worst_frames,
+)
+from temdenoise.judging.merits import DenoisedImage, FigureOfMerit
 from temdenoise.judging.metrics import ms_ssim
-from temdenoise.learning.inference import Denoiser
+from temdenoise.learning.description import ModelDescription
+from temdenoise.learning.inference import Model
+
+CONDITIONS = Conditions("gaussian", c_noise_train=(0.02, 0.25), patch=64, seed=1)
 
 
 class Nothing(torch.nn.Module):
@@ -17,20 +30,23 @@ class Nothing(torch.nn.Module):
 
     block, reach = 1, 0
 
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))  # says where the network computes
+
     def forward(self, noisy):
         return noisy, torch.full_like(noisy, 0.1)
 
 
 def nothing(method, trained_on):
-    return Denoiser(Nothing(), {"method": method, "trained_on": trained_on})
+    about = ModelDescription(NoiseRange(0.02, 0.25), method=method, trained_on=trained_on)
+    return Model(Nothing(), about)
 
 
 def dataset(clean, noise="gaussian"):
     listed = frames(len(clean), [0.1, 0.4])
-    options = {"noise": noise, "split": "test", "seed": 1, "background_correlation": 0.25}
-    return DataSet(
-        clean, np.stack(list(noisy_frames(clean, listed, clip=False, **options))), listed
-    )
+    noisy = noisy_frames(clean, listed, noise=noise, split="test", seed=1)
+    return DataSet(clean, np.stack(list(noisy)), listed)
 
 
 @pytest.fixture(scope="module")
@@ -94,23 +110,25 @@ def test_missing_module_leaves_a_baseline_out():
 
 
 @pytest.fixture(scope="module")
-def tables(data, settings):
+def models():
+    return [
+        nothing("cnn", "gaussian"),
+        nothing("cnn", "poisson"),
+        nothing("universal", "all"),
+        nothing("paper_like", "gaussian"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def tables(data, settings, models):
     sites = [[], []]
-    return judge(
+    return evaluate(
         data,
-        [
-            nothing("cnn", "gaussian"),
-            nothing("cnn", "poisson"),
-            nothing("universal", "all"),
-            nothing("paper_like", "gaussian"),
-        ],
-        noise="gaussian",
-        c_noise_train=(0.02, 0.25),
+        models,
         settings=settings,
         detector=calibrate(data.clean, sites, sampling=0.2),
         sites=sites,
-        patch=64,
-        seed=1,
+        conditions=CONDITIONS,
     )
 
 
@@ -155,12 +173,12 @@ def test_fidelity_has_the_columns_of_its_definition(tables):
         "roundness_rmse defect_precision defect_recall defect_f1 seam_ratio "
         "tiled_minus_whole_max invented_per_nm2 coverage_68 n_images"
     )
-    assert set(wanted.split()) <= set(tables[1][0])
-    assert len({tuple(row) for row in tables[1]}) == 1
+    assert set(wanted.split()) <= set(tables.fidelity[0])
+    assert len({tuple(row) for row in tables.fidelity}) == 1
 
 
 def test_fidelity_of_what_is_known(tables):
-    table = by_method(tables[1])
+    table = by_method(tables.fidelity)
     cnn, raw = table["cnn", "gaussian", 0.1], table["raw", "", 0.1]
     # a network that does nothing is the raw image
     assert cnn["pore_centre_rmse_pm"] == pytest.approx(raw["pore_centre_rmse_pm"], rel=1e-3)
@@ -179,3 +197,55 @@ def test_fidelity_of_what_is_known(tables):
     assert flat["pore_f1"] == flat["invented_per_nm2"] == 0
     assert table["raw", "", 0.4]["invented_per_nm2"] > 0.1
     assert table["gaussian_blur", "", 0.1]["pore_f1"] > 0.99
+
+
+def test_a_figure_of_merit_is_one_entry(monkeypatch, data, models, settings):
+    bias = FigureOfMerit(
+        "bias",
+        lambda image: float(np.mean(image.denoised - image.truth.clean)),
+        lambda values, detector: float(np.mean(values)),
+    )
+    monkeypatch.setattr(evaluation, "FIDELITY", (*merits.FIDELITY, bias))
+    found = evaluate(
+        data,
+        models[:1],
+        settings={c: {"raw": settings[c]["raw"]} for c in settings},
+        detector=calibrate(data.clean, sampling=0.2),
+        sites=[[], []],
+        conditions=CONDITIONS,
+    )
+    assert [abs(row["bias"]) < 0.01 for row in found.fidelity] == 4 * [True]
+    assert list(found.fidelity[0])[-1] == "bias"
+
+
+def test_featureless_images_have_no_truth(data):
+    detector = calibrate(data.clean, sampling=0.2)
+    image = DenoisedImage(data.noisy[0], data.noisy[0], None, detector)
+    with pytest.raises(ValueError, match="featureless"):
+        _ = image.truth
+
+
+def test_two_crystals_are_judged_each_with_its_own_detector_and_pooled(data, models):
+    detectors = [calibrate(data.clean[i : i + 1], sampling=0.2) for i in range(2)]
+    assert detectors_from_dict(detectors_to_dict(detectors)) == detectors
+    crystals = list(zip(("one", "other"), detectors, strict=True))
+    options = {"sites": [[], []], "conditions": CONDITIONS}
+    found = evaluate_noise(data, data, models, crystals=crystals, **options)
+    assert set(found.tables) == {"quality", "fidelity", "defects", "tuned", "crystals"}
+    assert {row["n_images"] for row in found.tables["crystals"]} == {1}
+    assert {row["n_images"] for row in found.tables["quality"]} == {2}
+    names = [row["crystal"] for row in found.tables["crystals"]]
+    assert names == len(names) // 2 * ["one"] + len(names) // 2 * ["other"]
+    assert {row["method"] for row in found.tables["tuned"]} >= {"gaussian_blur", "median"}
+    assert "MS-SSIM of the specialist" in found.summary()
+    # the worst frames name the image of the whole split
+    for row in found.worst:
+        frame = next(f for f in data.at(row["c_noise"]) if f.image == row["image"])
+        denoised, clean = data.noisy[frame.index], data.clean[frame.image]
+        assert row["ms_ssim"] == pytest.approx(ms_ssim(denoised=denoised, clean=clean), abs=1e-6)
+    shown = {p.name: p for p in pictures(data, models, found.worst, noise="gaussian")}
+    assert list(shown) == ["cnn", "universal", "paper_like", "worst"]
+    assert shown["cnn"].stack.shape == (2, 2, 192, 192)
+    assert shown["cnn"].about["c_noise"] == [0.1, 0.4]
+    assert shown["worst"].stack.shape == (2, 4, 192, 192)
+    assert (shown["worst"].stack[0, 1] == shown["worst"].stack[0, 0]).all()

@@ -1,8 +1,8 @@
 """Networks, training, inference."""
 
 import io
-import shutil
 import zipfile
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,39 +10,57 @@ import pytest
 import torch
 from pytorch_lightning.accelerators import CUDAAccelerator
 from scipy.ndimage import correlate1d
-from temdenoise.errors import ConfigurationError, DataError
+from temdenoise.foundation.errors import ConfigurationError
+from temdenoise.foundation.quantities import NoiseRange
 from temdenoise.images.datasets import DataSet, frames, noisy_frames
+from temdenoise.images.noise import NoiseOptions
+from temdenoise.learning import networks, training
 from temdenoise.learning.batches import Batches
-from temdenoise.learning.inference import Denoiser, load
+from temdenoise.learning.description import ModelDescription, SigmaCalibration
+from temdenoise.learning.devices import Resources
+from temdenoise.learning.inference import Model, load
 from temdenoise.learning.module import DenoisingModule
-from temdenoise.learning.networks import UNet
-from temdenoise.learning.training import train
+from temdenoise.learning.networks import UNet, name_of, network_of
+from temdenoise.learning.options import OptimisationOptions, TrainingOptions
+from temdenoise.learning.training import discard_checkpoints, train, train_model
 
 # Lightning's own use of PyTorch, not ours
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
-NOISE = {"background_correlation": 0.25, "clip": False}
-BATCHES = NOISE | {
-    "name": "gaussian",
-    "c_noise": (0.05, 0.25),
+PLAN = {"name": "gaussian", "seed": 1, "c_noise": (0.05, 0.25), "network": "unet"}
+OPTIONS = {
     "noise_source": "fresh",
     "mixtures": 0.0,
     "featureless": 0.0,
     "turned": True,
     "patch": 32,
     "batch": 4,
-    "seed": 1,
-}
-OPTIONS = BATCHES | {
     "width": 8,
     "levels": 2,
     "steps": 8,
     "checkpoint_every": 2,
     "learning_rate": 2e-3,
     "average": 0.5,
-    "threads": 1,
-    "gpus": 0,  # the same everywhere
 }
+ONE_CPU = Resources(threads=1, gpus=0)  # the same everywhere
+SAYS_LITTLE = ModelDescription(NoiseRange(0.05, 0.25))
+
+
+MODEL = PLAN | {
+    "method": "cnn",
+    "trained_on": "gaussian",
+    "noises": ["gaussian"],
+    "stitched": False,
+    "mode": "adf",
+    "crystals": ["config/crystals/wave.cif"],
+    "options": OPTIONS,
+}
+
+
+def options(**changes):
+    """Options of a training, changed by keys as the configuration has them."""
+    plan = {key: changes.pop(key, value) for key, value in PLAN.items()}
+    return TrainingOptions.of(plan | {"options": OPTIONS | changes}, NoiseOptions())
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +70,15 @@ def images(lattice):
 
 def dataset(clean, noise):
     listed = frames(len(clean), [0.1, 0.2, 0.4])
-    options = {"noise": noise, "split": "train", "seed": 1} | NOISE
-    return DataSet(clean, np.stack(list(noisy_frames(clean, listed, **options))), listed)
+    noisy = noisy_frames(clean, listed, noise=noise, split="train", seed=1)
+    return DataSet(clean, np.stack(list(noisy)), listed)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(images, tmp_path_factory):
-    return train(images, images, work=tmp_path_factory.mktemp("training"), **OPTIONS)
+    return train(
+        images, images, options(), resources=ONE_CPU, work=tmp_path_factory.mktemp("training")
+    )
 
 
 def same(a, b):
@@ -130,23 +150,25 @@ def test_sigma_leaves_the_image_alone():
 @pytest.fixture
 def loss(monkeypatch):
     """Loss of a network that is off by so much, and says it is off by so much."""
-    module = DenoisingModule(UNet(width=4, levels=1), steps=1, learning_rate=1e-3, average=0.5)
+    plain = OptimisationOptions(steps=1, checkpoint_every=1, learning_rate=1e-3, average=0.5)
+    module = DenoisingModule(UNet(width=4, levels=1), plain, c_noise_middle=1.0)
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
 
-    def of(error, sigma, c_noise, weak=1.0):
-        module.weak, module.middle = weak, float(c_noise.mean())
+    def of(error, sigma, c_noise, low=1.0):
+        module.options = replace(plain, low_noise_weight=low)
+        module.c_noise_middle = float(c_noise.mean())
         monkeypatch.setattr(module.network, "forward", lambda _: (error, sigma))
         return float(module.training_step((error, torch.zeros_like(error), c_noise), 0))
 
     return of
 
 
-@pytest.mark.parametrize("share", [1.0, 0.1], ids=["every pixel", "one pixel in ten"])
+@pytest.mark.parametrize("fraction", [1.0, 0.1], ids=["every pixel", "one pixel in ten"])
 @pytest.mark.parametrize("c_noise", [0.02, 0.05])
-def test_a_tenth_less_error_is_worth_the_same_in_every_noise(loss, c_noise, share):
+def test_a_tenth_less_error_is_worth_the_same_in_every_noise(loss, c_noise, fraction):
     generator = torch.Generator().manual_seed(0)
-    off = torch.rand(1, 1, 200, 200, generator=generator) < share
-    error = 0.15 / share**0.5 * c_noise * torch.randn(off.shape, generator=generator) * off
+    off = torch.rand(1, 1, 200, 200, generator=generator) < fraction
+    error = 0.15 / fraction**0.5 * c_noise * torch.randn(off.shape, generator=generator) * off
     strength, sigma = torch.tensor([c_noise]), error.abs()
     gain = loss(error, sigma, strength) - loss(0.9 * error, 0.9 * sigma, strength)
     # a little less than the logarithm, since errors of a twentieth of C hardly count
@@ -165,15 +187,15 @@ def test_patches_that_are_easy_do_not_outweigh_the_others(loss):
     assert 0 < steepness(2e-4) < 0.1 * steepness(2e-2)
 
 
-@pytest.mark.parametrize(("weak", "ratio"), [(1.0, 1.0), (0.0, 3.0), (0.5, 5 / 3)])
-def test_patches_count_in_proportion_to_c_but_for_the_share_of_the_weak(loss, weak, ratio):
+@pytest.mark.parametrize(("low", "ratio"), [(1.0, 1.0), (0.0, 3.0), (0.5, 5 / 3)])
+def test_the_weight_of_a_patch_is_linear_in_c_from_the_low_noise_weight(loss, low, ratio):
     strength = torch.tensor([0.1, 0.3])
 
     def gain(better):
         error = torch.full((2, 1, 8, 8), 0.04)
         less = error.clone()
         less[better] *= 0.9
-        before, after = (loss(e, e, strength, weak) for e in (error, less))
+        before, after = (loss(e, e, strength, low) for e in (error, less))
         enough = (0.045 * float(strength[better])) ** 2 + 1e-8
         return 2 * (before - after) / np.log((0.04**2 + enough) / (0.036**2 + enough))
 
@@ -190,18 +212,17 @@ def test_sigma_is_asked_to_cover_one_deviation(loss):
 
 
 def test_batches_depend_on_step_and_seed_alone(images):
-    first, again = (Batches(images, **BATCHES) for _ in range(2))
+    first, again = (Batches(images, options()) for _ in range(2))
     for step in (5, 0):
         for a, b in zip(first[step], again[step], strict=True):
             assert torch.equal(a, b)
     assert not torch.equal(first[0][0], first[1][0])
-    assert not torch.equal(first[0][0], Batches(images, **BATCHES | {"seed": 2})[0][0])
+    assert not torch.equal(first[0][0], Batches(images, options(seed=2))[0][0])
 
 
 @pytest.mark.parametrize("source", ["fresh", "stored"])
 def test_batches_hold_pairs(images, source):
-    options = BATCHES | {"batch": 200, "noise_source": source}
-    noisy, clean, c = Batches(images, **options)[0]
+    noisy, clean, c = Batches(images, options(batch=200, noise_source=source))[0]
     assert noisy.shape == clean.shape == (200, 1, 32, 32)
     left = (noisy - clean).std(dim=(1, 2, 3)) / c
     assert left.mean() == pytest.approx(1, abs=0.02)
@@ -215,11 +236,11 @@ def test_batches_hold_pairs(images, source):
 def test_universal_batches_hold_every_noise(lattice):
     clean = lattice[None, :96, :96]
     several = {noise: dataset(clean, noise) for noise in ("gaussian", "salt_pepper")}
-    noisy, clean, _ = Batches(several, **BATCHES | {"batch": 100})[0]
+    noisy, clean, _ = Batches(several, options(batch=100))[0]
     untouched = ((noisy == clean).float().mean(dim=(1, 2, 3)) > 0.5).float()
     assert 0.3 < untouched.mean() < 0.7
-    options = BATCHES | {"batch": 100, "mixtures": 1.0, "c_noise": (0.2, 0.2001)}
-    noisy, clean, c = Batches(several, **options)[0]
+    mixed = options(batch=100, mixtures=1.0, c_noise=(0.2, 0.2001))
+    noisy, clean, c = Batches(several, mixed)[0]
     assert c.mean() == pytest.approx(0.2 * 2**0.5, rel=1e-2)
     # only where salt and pepper was drawn twice does most of the image stay as it was
     untouched = ((noisy == clean).float().mean(dim=(1, 2, 3)) > 0.5).float()
@@ -227,7 +248,7 @@ def test_universal_batches_hold_every_noise(lattice):
 
 
 def test_some_patches_are_partly_or_wholly_empty(images):
-    clean = Batches(images, **BATCHES | {"batch": 100, "featureless": 1.0})[0][1].numpy()
+    clean = Batches(images, options(batch=100, featureless=1.0))[0][1].numpy()
     flat = np.ptp(clean, axis=(1, 2, 3)) == 0
     assert 0.3 < flat.mean() < 0.7
     assert {0.0} < {float(patch[0, 0, 0]) for patch in clean[flat]}
@@ -238,10 +259,10 @@ def test_some_patches_are_partly_or_wholly_empty(images):
 
 
 def test_patches_of_nothing_hold_strong_noise_the_others_any(images, lattice):
-    options = BATCHES | {"batch": 200, "featureless": 1.0, "c_noise": (0.1, 0.5)}
+    featureless = options(batch=200, featureless=1.0, c_noise=(0.1, 0.5))
     several = {n: dataset(lattice[None, :96, :96], n) for n in ("gaussian", "background_gaussian")}
     for data in (several, images):
-        noisy, clean, c = Batches(data, **options)[0]
+        noisy, clean, c = Batches(data, featureless)[0]
         flat = np.ptp(clean.numpy(), axis=(1, 2, 3)) == 0
         left = (noisy - clean).std(dim=(1, 2, 3))
         assert c[~flat].min() < 0.15
@@ -251,7 +272,7 @@ def test_patches_of_nothing_hold_strong_noise_the_others_any(images, lattice):
 
 def test_patches_are_turned_only_if_asked(images):
     def lie_in_the_image(turned):
-        clean = Batches(images, **BATCHES | {"batch": 30, "turned": turned})[0][1][:, 0].numpy()
+        clean = Batches(images, options(batch=30, turned=turned))[0][1][:, 0].numpy()
         windows = np.lib.stride_tricks.sliding_window_view(images["gaussian"].clean[0], (32, 32))
         return np.array([(windows == patch).all(axis=(2, 3)).any() for patch in clean])
 
@@ -268,21 +289,23 @@ def test_no_step_counts_for_many(images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(DenoisingModule, "training_step", lambda *given: 1e4 * loss(*given))
     monkeypatch.setattr(DenoisingModule, "on_train_batch_end", record)
-    train(images, images, work=tmp_path, **OPTIONS | {"steps": 2})
+    train(images, images, options(steps=2), resources=ONE_CPU, work=tmp_path)
     assert norms == pytest.approx([1, 1], abs=1e-4)
 
 
 def test_same_seed_same_weights(images, undisturbed, tmp_path):
-    network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+    network, history = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     assert same(network, undisturbed[0])
     assert history == undisturbed[1]
     assert [row["step"] for row in history] == [2, 4, 6, 8]
     # stopped after the last step, before the network was saved
-    again, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+    again, history = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     assert same(again, network)
     assert history == undisturbed[1]
-    other, _ = train(images, images, work=tmp_path / "other", **OPTIONS | {"seed": 2})
-    assert not same(network, other)
+    for number, changed in enumerate((options(seed=2), options(name="poisson"))):
+        work = tmp_path / f"other-{number}"
+        other, _ = train(images, images, changed, resources=ONE_CPU, work=work)
+        assert not same(network, other)
 
 
 @pytest.mark.parametrize("killed_at", [0, 1, 2, 5, 7])
@@ -298,9 +321,9 @@ def test_interrupted_training_ends_with_the_same_weights(
 
     monkeypatch.setattr(Batches, "__getitem__", fail)
     with pytest.raises(OSError, match="killed"):
-        train(images, images, work=tmp_path / "work", **OPTIONS)
+        train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     monkeypatch.setattr(Batches, "__getitem__", make)
-    network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+    network, history = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     assert same(network, undisturbed[0])
     assert history == undisturbed[1]
 
@@ -318,7 +341,7 @@ def test_damaged_checkpoint_is_named_and_the_training_starts_again(
 
     monkeypatch.setattr(Batches, "__getitem__", fail)
     with pytest.raises(OSError, match="killed"):
-        train(images, images, work=tmp_path / "work", **OPTIONS)
+        train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     monkeypatch.setattr(Batches, "__getitem__", make)
     checkpoint = tmp_path / "work/last.ckpt"
     whole = checkpoint.read_bytes()
@@ -330,7 +353,9 @@ def test_damaged_checkpoint_is_named_and_the_training_starts_again(
         broken += bytes([whole[inside] ^ 1]) + whole[inside + 1 :]
     checkpoint.write_bytes(broken)
     with pytest.warns(UserWarning, match=r"last\.ckpt: damaged or cut short; .* beginning"):
-        network, history = train(images, images, work=tmp_path / "work", **OPTIONS)
+        network, history = train(
+            images, images, options(), resources=ONE_CPU, work=tmp_path / "work"
+        )
     assert same(network, undisturbed[0])
     assert history == undisturbed[1]
 
@@ -338,26 +363,26 @@ def test_damaged_checkpoint_is_named_and_the_training_starts_again(
 def test_a_gpu_that_was_asked_for_is_not_replaced_by_the_cpu(images, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"gpu = 1 .* finds 0 here .* set gpu to"):
-        train(images, images, work=tmp_path / "work", **OPTIONS | {"gpus": 1})
+        train(images, images, options(), resources=Resources(gpus=1), work=tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
 def test_no_gpu_means_the_cpu_even_where_there_is_one(images, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: True)
-    network, _ = train(images, images, work=tmp_path / "work", **OPTIONS)
+    network, _ = train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work")
     assert same(network, undisturbed[0])
 
 
 def test_progress_bar_goes_where_someone_watches(images, tmp_path, capfd):
     bar = io.StringIO()
-    train(images, images, work=tmp_path / "work", progress=bar, **OPTIONS)
+    train(images, images, options(), resources=ONE_CPU, work=tmp_path / "work", progress=bar)
     assert "Epoch 3" in bar.getvalue()
     assert "Epoch" not in capfd.readouterr().out
 
 
 def test_training_learns(images, tmp_path):
-    options = OPTIONS | {"steps": 300, "checkpoint_every": 100, "learning_rate": 1e-2}
-    _, history = train(images, images, work=tmp_path / "work", **options | {"average": 0.9})
+    longer = options(steps=300, checkpoint_every=100, learning_rate=1e-2, average=0.9)
+    _, history = train(images, images, longer, resources=ONE_CPU, work=tmp_path / "work")
     stored = images["gaussian"]
     noise_left = np.abs(stored.noisy[:2] - stored.clean).mean()
     assert history[-1]["val_l1"] < 0.7 * noise_left
@@ -366,8 +391,161 @@ def test_training_learns(images, tmp_path):
 def test_validation_leaves_out_what_is_not_trained(images, undisturbed, tmp_path):
     stored = images["gaussian"]
     fewer = DataSet(stored.clean, stored.noisy[:2], stored.frames[:2])
-    _, history = train(images, {"gaussian": fewer}, work=tmp_path / "work", **OPTIONS)
+    _, history = train(
+        images, {"gaussian": fewer}, options(), resources=ONE_CPU, work=tmp_path / "work"
+    )
     assert history == undisturbed[1]
+
+
+@pytest.fixture(scope="module")
+def described(images):
+    """The same images, with what a data set's manifest says of them."""
+    manifest = {
+        "background_correlation": 0.25,
+        "clip": False,
+        "scale": {"offset": 0.5, "range": 2.0, "unit": "e/angstrom^2"},
+        "sampling_angstrom": [0.2, 0.2],
+        "structures": ["train-0000"],
+        "sha256": {"clean": "c", "noisy": "d"},
+    }
+    return {
+        noise: replace(data, sampling=(0.2, 0.2), manifest=manifest)
+        for noise, data in images.items()
+    }
+
+
+def trained(described, folder, plan=MODEL, recipe="r"):
+    return train_model(plan, described, described, recipe=recipe, resources=ONE_CPU, folder=folder)
+
+
+def test_a_trained_model_says_what_it_was_trained_on(described, undisturbed, tmp_path):
+    result = trained(described, tmp_path)
+    assert same(result.model.network, undisturbed[0])
+    assert result.history == undisturbed[1]
+    result.model.save(tmp_path / "model.pt")
+    about = load(tmp_path / "model.pt").description
+    assert about == result.model.description
+    assert (about.mode.name, about.method, about.trained_on) == ("adf", "cnn", "gaussian")
+    assert about.noise == (0.05, 0.25)
+    assert about.options == OPTIONS | {"precision": "float32"}
+    assert (about.seed, about.structures, about.patch) == (1, ("train-0000",), None)
+    assert about.scale == {"offset": 0.5, "range": 2.0, "unit": "e/angstrom^2"}
+    clean = described["gaussian"].clean
+    assert (about.clean_mean, about.clean_std) == pytest.approx((clean.mean(), clean.std()))
+    # the waves are 12.0 and 12.1 pixels long; the crystal is called by its file's name
+    assert about.spacings == {"wave": pytest.approx(12 * 0.2, rel=0.03)}
+
+
+def test_sigma_of_a_trained_model_is_calibrated_within_its_range(described, tmp_path):
+    model = trained(described, tmp_path).model
+    data = described["gaussian"]
+    inside = [
+        np.abs(denoised - data.clean[frame.image]) <= sigma
+        for frame in data.frames
+        if frame.c_noise <= 0.25
+        for denoised, sigma in [model.denoise(data.noisy[frame.index])]
+    ]
+    assert np.mean(inside) == pytest.approx(0.6827, abs=2e-3)
+
+
+def test_options_that_change_how_a_model_is_applied_are_in_its_description(described, tmp_path):
+    patches = trained(described, tmp_path / "patches", MODEL | {"stitched": True})
+    assert patches.model.description.patch == 32
+    seen = {"standardised": True, "sampling": [0.15, 0.25], "keep_slow": 2.0, "batch": 2}
+    real = trained(described, tmp_path / "real", MODEL | {"options": OPTIONS | seen})
+    about = real.model.description
+    assert about.standardised
+    assert about.pixels == about.pixel_range == (0.15, 0.25)
+
+
+@pytest.mark.parametrize(("fraction", "warned"), [(0.85, False), (0.95, True)])
+def test_a_training_that_hardly_helps_is_said_to(
+    described, tmp_path, monkeypatch, fraction, warned
+):
+    data = described["gaussian"]
+    inside = [frame for frame in data.frames if frame.c_noise <= 0.25]
+    noise = np.mean([np.abs(data.noisy[f.index] - data.clean[f.image]).mean() for f in inside])
+    history = [{"step": 8, "val_l1": fraction * noise, "precision": "float32"}]
+    network = UNet(width=8, levels=2).eval()
+    monkeypatch.setattr(training, "train", lambda *_, **__: (network, history))
+    first, *others = trained(described, tmp_path).messages
+    assert f"{fraction * noise:.4f} on the validation split after 8 steps" in first
+    assert [said.startswith("WARNING: hardly better") for said in others] == [True] * warned
+
+
+def test_checkpoints_are_resumed_by_the_same_recipe_until_they_are_discarded(
+    described, tmp_path, monkeypatch
+):
+    make, drawn = Batches.__getitem__, []
+
+    def record(self, step):
+        drawn.append(step)
+        return make(self, step)
+
+    monkeypatch.setattr(Batches, "__getitem__", record)
+    first = trained(described, tmp_path)
+    assert drawn == list(range(8))
+    again = trained(described, tmp_path)
+    assert drawn == list(range(8))
+    assert again.history == first.history
+    trained(described, tmp_path, recipe="another")
+    assert drawn == 2 * list(range(8))
+    (tmp_path / "model.pt").touch()
+    discard_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+class Nothing(torch.nn.Module):
+    """A second network: adds what it has learned to every pixel."""
+
+    block, reach = 2, 0
+
+    def __init__(self, *, width, levels):
+        super().__init__()
+        self.options = {"width": width, "levels": levels}
+        self.added = torch.nn.Parameter(torch.zeros(1))
+        self.error = torch.nn.Parameter(torch.full((1,), 0.1))
+
+    def forward(self, noisy):
+        return noisy + self.added, torch.zeros_like(noisy) + self.error.abs()
+
+
+def test_another_network_is_an_entry_of_the_table(described, tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "NETWORKS", {**networks.NETWORKS, "nothing": Nothing})
+    model = trained(described, tmp_path, MODEL | {"network": "nothing"}).model
+    assert float(model.network.added) != 0
+    model.save(tmp_path / "model.pt")
+    loaded = load(tmp_path / "model.pt")
+    assert name_of(loaded.network) == "nothing"
+    assert same(loaded.network, model.network)
+    assert "network: nothing (width 8, levels 2)" in loaded.describe()
+
+
+def test_a_network_that_is_not_in_the_table_is_refused():
+    with pytest.raises(ValueError, match=r"network 'resnet': expected one of unet"):
+        network_of("resnet", {"width": 4, "levels": 2})
+    with pytest.raises(ValueError, match=r"network of type Nothing: expected one of UNet"):
+        name_of(Nothing(width=4, levels=2))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"width": 10**9, "levels": 2}, r"width = 1000000000: expected .* from 1 to 1024"),
+        ({"width": 8, "levels": 10**6}, r"levels = 1000000: expected .* from 1 to 8"),
+        ({"width": 8.0, "levels": 2}, r"width = 8\.0: expected a whole number"),
+        ({"width": 8}, r"network 'unet' .*levels"),
+        ({"width": 8, "levels": 2, "depth": 3}, r"network 'unet' .*depth"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(sizes, said):
+    with pytest.raises(ValueError, match=said):
+        network_of("unet", sizes)
+
+
+def test_an_option_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="unknown training options: colour"):
+        options(colour="red")
 
 
 @pytest.fixture
@@ -376,7 +554,7 @@ def denoiser():
     network = UNet(width=4, levels=2).eval()
     for head in (network.correction, network.doubt[-1]):
         torch.nn.init.normal_(head.weight, std=0.1)
-    return Denoiser(network, {"trained_on": "gaussian"})
+    return Model(network, replace(SAYS_LITTLE, trained_on="gaussian"))
 
 
 @pytest.mark.parametrize("shape", [(192, 192), (96, 150), (61, 187)])
@@ -394,13 +572,17 @@ def test_tiles_give_the_whole_image(denoiser, lattice, shape, tile):
 
 
 def test_patches_of_the_paper_like_baseline_know_nothing_of_each_other(denoiser, lattice):
-    paper_like = Denoiser(denoiser.network, {"patch": 32})
+    paper_like = Model(denoiser.network, replace(SAYS_LITTLE, patch=32))
     changed = lattice.copy()
     changed[40, 40] += 1
     moved = np.argwhere(paper_like(changed) != paper_like(lattice))
     assert moved.min() >= 32
     assert moved.max() < 64
     assert np.abs(paper_like(lattice) - denoiser(lattice)).max() > 1e-4
+
+
+def calibrated(model, calibration):
+    return replace(model, description=replace(model.description, calibration=calibration))
 
 
 class Slow(UNet):
@@ -415,32 +597,32 @@ def test_sigma_is_calibrated_for_weak_noise_and_strong(rng):
     pairs = [
         (c * rng.standard_normal(clean.shape).astype(np.float32), clean) for c in (0.05, 0.1, 0.4)
     ]
-    model = Denoiser(Slow(width=4, levels=2), {})
+    model = Model(Slow(width=4, levels=2), SAYS_LITTLE)
     found = model.calibration(pairs)
-    assert found["sigma_growth"] == pytest.approx(0.25, abs=0.01)  # 0.8 (1 + 0.25) = 1
+    assert found.growth == pytest.approx(0.25, abs=0.01)  # 0.8 (1 + 0.25) = 1
     for noisy, _ in pairs:
-        _, sigma = Denoiser(model.network, found).denoise(noisy)
+        _, sigma = calibrated(model, found).denoise(noisy)
         assert (np.abs(noisy) <= sigma).mean() == pytest.approx(0.6827, abs=0.01)
 
 
 def test_sigma_is_calibrated_on_the_pairs_given(denoiser, lattice, rng):
     pairs = [(lattice + c * rng.standard_normal(lattice.shape), lattice) for c in (0.1, 0.3)]
-    calibrated = Denoiser(denoiser.network, denoiser.about | denoiser.calibration(pairs))
+    found = denoiser.calibration(pairs)
     inside = []
     for noisy, clean in pairs:
-        denoised, sigma = calibrated.denoise(noisy)
+        denoised, sigma = calibrated(denoiser, found).denoise(noisy)
         inside.append(np.abs(denoised - clean) <= sigma)
     assert np.mean(inside) == pytest.approx(0.6827, abs=1e-3)
     # sigma that grows too fast already is not slowed down
-    assert calibrated.about["sigma_growth"] == 0
+    assert found.growth == 0
 
 
 def test_sigma_of_one_level_is_calibrated_by_a_factor_alone(denoiser, lattice, rng):
     pairs = [(lattice + 0.1 * rng.standard_normal(lattice.shape), lattice) for _ in range(3)]
     found = denoiser.calibration(pairs)
-    assert found["sigma_growth"] == pytest.approx(0, abs=0.02)
-    # what a model says already plays no part
-    again = Denoiser(denoiser.network, denoiser.about | {"sigma_factor": 9.0, "sigma_growth": 0.5})
+    assert found.growth == pytest.approx(0, abs=0.02)
+    # an earlier calibration plays no part
+    again = calibrated(denoiser, SigmaCalibration(factor=9.0, growth=0.5))
     assert again.calibration(pairs) == found
 
 
@@ -452,19 +634,11 @@ def test_sigma_is_not_calibrated_on_nothing(denoiser):
 def test_sigma_grows_in_what_the_network_sees(denoiser, lattice, rng):
     """Another unit of a standardised image is another unit of sigma, and no other level."""
     noisy = lattice + 0.1 * rng.standard_normal(lattice.shape)
-    model = Denoiser(denoiser.network, {"standardised": True, "sigma_growth": 0.5})
+    standardised = replace(SAYS_LITTLE, standardised=True)
+    model = calibrated(Model(denoiser.network, standardised), SigmaCalibration(growth=0.5))
     _, sigma = model.denoise(noisy)
     _, scaled = model.denoise(1000 * noisy + 50)
     assert scaled == pytest.approx(1000 * sigma, rel=1e-3)
-
-
-def test_saved_model_is_the_same_model_in_the_same_bytes(denoiser, tmp_path, lattice):
-    for name in ("a.pt", "b.pt"):
-        denoiser.save(tmp_path / name)
-    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
-    loaded = load(tmp_path / "a.pt")
-    assert loaded.about == denoiser.about
-    assert (loaded(lattice) == denoiser(lattice)).all()
 
 
 def test_denoiser_takes_what_users_have(denoiser, lattice):
@@ -501,49 +675,3 @@ def test_tiles_of_no_size_are_refused(denoiser, lattice):
 def test_denoiser_refuses_what_is_no_image(denoiser, image):
     with pytest.raises(ValueError, match=r"expected a real image|not finite"):
         denoiser(image)
-
-
-def test_models_that_predicted_the_noise_answer_as_they_did(denoiser, lattice, tmp_path):
-    network = denoiser.network
-    head, doubt = (
-        torch.nn.Conv2d(4, 4, 1),
-        torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)),
-    )
-    weights = {
-        name: value
-        for name, value in network.state_dict().items()
-        if name.split(".")[0] not in ("blur", "correction", "kept", "doubt")
-    }
-    for name, part in (("head", head), ("doubt", doubt)):
-        weights |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
-    content = {"about": {}, "network": network.options, "state_dict": weights}
-    torch.save(content | {"format": "temdenoise-denoiser-2"}, tmp_path / "model.pt")
-    found = load(tmp_path / "model.pt").denoise(lattice)
-    with torch.no_grad():
-        noisy = torch.from_numpy(lattice)[None, None]
-        features = network.features(torch.nn.functional.pixel_unshuffle(noisy, 2))
-        noise = torch.nn.functional.pixel_shuffle(head(features), 2)
-        sigma = torch.nn.functional.softplus(
-            torch.nn.functional.pixel_shuffle(doubt(features), 2), beta=20
-        )
-    for answer, expected in zip(found, (noisy - noise, sigma), strict=True):
-        assert np.abs(answer - expected[0, 0].numpy()).max() < 1e-6
-
-
-def test_bad_model_files_are_refused_by_name(denoiser, tmp_path):
-    path = tmp_path / "model.pt"
-    denoiser.save(path)
-    whole = path.read_bytes()
-    for content in (b"", b"hello", whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=r"model\.pt: damaged, truncated"):
-            load(path)
-    torch.save({"format": "temdenoise-denoiser-1"}, path)
-    with pytest.raises(DataError, match="denoiser-1', expected 'temdenoise-denoiser-3'"):
-        load(path)
-    torch.save(DataSet, path)
-    with pytest.raises(DataError, match="not a model file"):
-        load(path)
-    shutil.rmtree(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"model\.pt: there is no such model"):
-        load(path)

@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
 from temdenoise.learning.networks import UNet
-from temdenoise.micrographs.calibration import SPACINGS, Ring, check, first_ring
+from temdenoise.measuring.lattice import SPACINGS, Ring, check, first_ring
+from temdenoise.measuring.noise import estimate, without_impulses
+from temdenoise.measuring.spectrum import (
+    height_at,
+    lattice_peaks,
+    lattice_variance,
+    middle,
+    spectrum,
+)
 from temdenoise.micrographs.denoise_file import sampling_from_lattice
 from temdenoise.micrographs.denoising import apply, borne_out, prepare, stretched
 from temdenoise.micrographs.fitting import (
@@ -17,14 +25,6 @@ from temdenoise.micrographs.fitting import (
     resample,
     shape_at,
     trained_range,
-)
-from temdenoise.micrographs.noise_estimate import estimate, without_impulses
-from temdenoise.micrographs.spectrum import (
-    height_at,
-    lattice_peaks,
-    lattice_variance,
-    middle,
-    spectrum,
 )
 from temdenoise.micrographs.trust import (
     Invention,

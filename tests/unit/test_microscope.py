@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pytest
 from ase import Atoms
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.microscopes import PRESETS, impossible, largest_angle, wavelength
+from temdenoise.foundation.modes import IMAGE_MODES
 from temdenoise.groundtruth import microscope
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.microscope import form_image
-from temdenoise.optics import PRESETS, impossible, largest_angle, wavelength
 
 abtem = pytest.importorskip("abtem", reason="needs abTEM: make imaging")
 
@@ -213,6 +214,12 @@ WRONG = [
     (ADF | {"defocus": 400.0}, r"the probe is .* wide; expected at most .* 12\.3 Å"),
     (HRTEM | {"cs": 1e7}, r"a point of the object spreads over .* at most .* 12\.3 Å"),
 ]
+
+
+def test_every_mode_with_a_microscope_is_formed_by_one_function():
+    wanted = {name for name, mode in IMAGE_MODES.items() if mode.preset is not None}
+    assert set(microscope.IMAGING) == {preset["mode"] for preset in PRESETS.values()} == wanted
+    assert all(PRESETS[IMAGE_MODES[name].preset]["mode"] == name for name in wanted)
 
 
 @pytest.mark.parametrize(("lens", "message"), WRONG, ids=range(len(WRONG)))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from temdenoise.groundtruth.mosaics import (
+    Mosaics,
     cut,
     draw_tiles,
     join,
@@ -81,6 +82,37 @@ def test_image_comes_from_its_record(rng):
     patch, axis = worst_joint(mosaic, (40, 48), size=40)
     assert (worst[0] == patch).all()
     assert worst[1] == axis
+
+
+def test_images_of_two_crystals_alternate_and_their_record_says_of_which_maps_they_are():
+    maps = [smooth_map(), smooth_map((30, 36)), smooth_map(phase=0.01), smooth_map((30, 36), 0.02)]
+    steps = [(0.1, 0.1), (0.2, 0.2)]
+    mosaics = Mosaics(maps, steps, size=64, sampling=0.15)
+    images = list(mosaics.images(4, seed=3, split="train"))
+    names = ["train-0000", "train-0001", "train-0002", "train-0003"]
+    record = mosaics.record(names)
+    assert record["structures"] == names
+    assert record["tile_angstrom"] == pytest.approx([4.0, 4.8])
+    for number, (image, about) in enumerate(zip(images, record["images"], strict=True)):
+        crystal = number % 2
+        assert {n % 2 for row in about["layout"] for n in row} == {crystal}
+        assert about["tile_angstrom"] == pytest.approx([[4.0, 4.8], [6.0, 7.2]][crystal])
+        mosaic = join(maps, np.array(about["layout"]))
+        again = cut(
+            mosaic,
+            mosaic_sampling=steps[crystal],
+            origin=about["origin_angstrom"],
+            size=64,
+            sampling=0.15,
+        )
+        assert (again == image).all()
+    ratios = [about["joint_ratio"] for about in record["images"]]
+    assert record["worst_joint_ratio"] == mosaics.worst.ratio == max(ratios)
+    assert mosaics.worst.sampling == steps[ratios.index(max(ratios)) % 2]
+    assert mosaics.joined.shape == (64, 64)
+    # more images leave the first as they are
+    one = next(Mosaics(maps, steps, size=64, sampling=0.15).images(1, seed=3, split="train"))
+    assert (one == images[0]).all()
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 from ase.build import mx2
-from temdenoise import commands
-from temdenoise.configuration import checked
+from temdenoise import cli as commands
+from temdenoise.foundation.configuration import checked
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from temdenoise.configuration import load_schema
+from temdenoise.foundation.configuration import load_schema
+from temdenoise.foundation.seeding import generator
 from temdenoise.images.noise import (
     CAMERA_BLUR,
     CAMERA_COLUMN,
@@ -10,24 +11,24 @@ from temdenoise.images.noise import (
     PAPER_NOISES,
     SCAN_JITTER,
     SCAN_ROW,
+    NoiseOptions,
+    Window,
     c_noise_of_dose,
     corrupt,
     smooth_background,
 )
-from temdenoise.seeding import generator
 
-OPTIONS = {"background_correlation": 0.25}
 LEVELS = (0.0, 0.3, 1.0)
 
 
 def noisy(noise, c_noise, level=0.5, seed=0, shape=(400, 400)):
     clean = np.full(shape, level)
-    return corrupt(clean, noise=noise, c_noise=c_noise, rng=generator(seed, noise), **OPTIONS)
+    return corrupt(clean, noise=noise, c_noise=c_noise, rng=generator(seed, noise))
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_no_noise_is_the_identity(noise, lattice, rng):
-    result = corrupt(lattice, noise=noise, c_noise=0, rng=rng, **OPTIONS)
+    result = corrupt(lattice, noise=noise, c_noise=0, rng=rng)
     assert result.dtype == np.float32
     assert (result == lattice).all()
 
@@ -41,7 +42,7 @@ def test_seed_decides(noise):
 @pytest.mark.parametrize("noise", NOISES)
 def test_the_clean_image_is_left_alone(noise, lattice, rng):
     before = lattice.copy()
-    corrupt(lattice, noise=noise, c_noise=0.3, rng=rng, **OPTIONS)
+    corrupt(lattice, noise=noise, c_noise=0.3, rng=rng)
     assert (lattice == before).all()
 
 
@@ -97,6 +98,16 @@ def test_background_correlates_over_the_stated_length():
     assert covariance / power == pytest.approx(np.exp(-0.5), abs=0.08)
 
 
+def test_contamination_of_a_window_is_that_of_the_whole_image():
+    """It has no noise from pixel to pixel, so the two can be compared."""
+    clean = np.zeros((120, 90))
+    options = {"noise": "contamination", "c_noise": 1.0}
+    whole = corrupt(clean, rng=generator(5), **options)
+    window = Window(clean.shape, origin=(30, 11))
+    part = corrupt(clean[30:70, 11:41], rng=generator(5), window=window, **options)
+    assert part == pytest.approx(whole[30:70, 11:41], abs=1e-6)
+
+
 def test_window_of_a_background_is_the_background_of_the_window():
     whole = smooth_background((120, 90), generator(5), correlation=25)
     window = (slice(30, 70), slice(11, 41))
@@ -105,7 +116,9 @@ def test_window_of_a_background_is_the_background_of_the_window():
 
 
 def test_clip(lattice, rng):
-    clipped = corrupt(lattice, noise="gaussian", c_noise=0.5, rng=rng, clip=True)
+    clipped = corrupt(
+        lattice, noise="gaussian", c_noise=0.5, rng=rng, options=NoiseOptions(clip=True)
+    )
     assert clipped.min() == 0
     assert clipped.max() == 1
 
@@ -131,7 +144,9 @@ def test_schema_knows_every_noise():
 @pytest.mark.parametrize("c_noise", [0.05, 0.5])
 def test_dose_moments(c_noise, pedestal, rng):
     clean = np.full((400, 400), 0.5)
-    image = corrupt(clean, noise="dose", c_noise=c_noise, rng=rng, pedestal=pedestal)
+    image = corrupt(
+        clean, noise="dose", c_noise=c_noise, rng=rng, options=NoiseOptions(pedestal=pedestal)
+    )
     spread = c_noise * np.sqrt(0.5 + pedestal)
     assert image.mean() == pytest.approx(0.5, abs=5 * spread / 400)
     assert image.std() == pytest.approx(spread, rel=0.02)
@@ -145,7 +160,8 @@ def test_c_of_a_dose_gives_the_electrons_of_that_dose(rng):
     intensity = 0.011  # share of the beam on the detector
     c_noise = c_noise_of_dose(dose, sampling=sampling, intensity_range=extent)
     clean = np.full((500, 500), (intensity - offset) / extent)
-    noisy = corrupt(clean, noise="dose", c_noise=c_noise, rng=rng, pedestal=offset / extent)
+    options = NoiseOptions(pedestal=offset / extent)
+    noisy = corrupt(clean, noise="dose", c_noise=c_noise, rng=rng, options=options)
     electrons = (noisy * extent + offset) * dose * sampling**2
     expected = dose * sampling**2 * intensity
     assert electrons.mean() == pytest.approx(expected, rel=0.005)

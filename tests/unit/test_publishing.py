@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import ROOT
 from made_up_models import ADF, made_up
-from temdenoise import commands
-from temdenoise.errors import DataError
-from temdenoise.files import write_json, write_table
-from temdenoise.learning.inference import Denoiser, load
+from temdenoise import cli as commands
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import write_json, write_table
+from temdenoise.foundation.seals import digest
+from temdenoise.learning.inference import Model, load
 from temdenoise.micrographs import models
-from temdenoise.seals import digest
 from temdenoise.sharing import publishing
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -159,7 +159,7 @@ def test_what_is_not_published(results, tmp_path, capsys, monkeypatch):
     trained.about["sigma_factor"] = 3.0
     trained.save(model)
     assert "not the model that was judged" in refused(results, folder, capsys)
-    stitched = Denoiser(trained.network, trained.about | {"patch": 64})
+    stitched = Model(trained.network, trained.about | {"patch": 64})
     stitched.save(model)
     record = json.loads((results / "provenance.json").read_text())
     record["files"]["models/universal/model.pt"] = digest(model)

@@ -12,13 +12,13 @@ import pytest
 import vl_convert
 from matplotlib import colormaps
 from PIL import Image
-from temdenoise.files import read_benchmarks
+from temdenoise.foundation.files import read_benchmarks
 from temdenoise.images.noise import NOISES as ALL_NOISES
 from temdenoise.images.noise import PAPER_NOISES as NOISES
-from temdenoise.showing import charts, pictures, tables
-from temdenoise.showing.captions import CAPTIONS
-from temdenoise.showing.comparison import NETWORKS
-from temdenoise.showing.report import CONTENTS, LIMIT, report, specifications
+from temdenoise.report import charts, pictures, tables
+from temdenoise.report.catalogue import figure_names
+from temdenoise.report.methods import NETWORK_METHODS
+from temdenoise.report.run import CONTENTS, LIMIT, report, specifications
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ class Outline(HTMLParser):
 
 def test_fidelity_table_has_every_method_once():
     rows = tables.fidelity_table(made_up.fidelity(), 0.2)
-    assert len(rows) == len(NOISES) * (len(made_up.LOST) + len(NETWORKS))
+    assert len(rows) == len(NOISES) * (len(made_up.LOST) + len(NETWORK_METHODS))
     assert rows[0]["cells"] == ["0.1", "+0.125", "0.12", "–", "0.12", "–"]
     assert {row["method"] for row in rows} >= {"Universal CNN", "Gaussian blur", "Noisy"}
 
@@ -177,15 +177,13 @@ def test_micrographs_are_shown_with_their_first_row_on_top(lattice):
 
 def test_enlarged_images_keep_the_levels_asked_for(lattice, monkeypatch):
     monkeypatch.setattr(pictures, "LEVELS", 2)
-    found = pictures.enlarged(**made_up.images(lattice), keep=(0.2,))
+    found = pictures.enlarged(made_up.images(lattice, (0.2,)))
     assert list(found) == list(NOISES)
     assert list(found["poisson"]["levels"]) == ["0.1", "0.2", "0.3"]
-    assert set(found["poisson"]["levels"]["0.1"]) == {"raw", *NETWORKS}
+    assert set(found["poisson"]["levels"]["0.1"]) == {"raw", *NETWORK_METHODS}
     assert found["poisson"]["nm"] == pytest.approx(128 * 0.02)
-    assert list(pictures.enlarged(**made_up.images(lattice), keep=())["poisson"]["levels"]) == [
-        "0.1",
-        "0.3",
-    ]
+    found = pictures.enlarged(made_up.images(lattice, ()))
+    assert list(found["poisson"]["levels"]) == ["0.1", "0.3"]
 
 
 def test_worst_cases_are_framed_where_the_error_is(lattice):
@@ -198,7 +196,7 @@ def test_worst_cases_are_framed_where_the_error_is(lattice):
 
 
 def test_atoms_are_drawn_where_they_are(run):
-    svg = run.cards[0]["atoms"]
+    svg = run.ground_truth.cards[0]["atoms"]
     # y points up: an atom at y = 1 Å of 6 Å stands 5 Å from the top
     assert 'cx="1.000" cy="5.000"' in svg
     assert 'cx="2.000" cy="3.000" r="0.9" class="defect"' in svg
@@ -206,7 +204,7 @@ def test_atoms_are_drawn_where_they_are(run):
 
 
 def test_charts_hold_the_numbers_of_the_tables(run):
-    specs = specifications(run, tables.costs(run.benchmarks))
+    specs = specifications(run, tables.costs(run.record.benchmarks))
     assert {f"{kind}-{n}" for kind in ("quality", "fidelity", "coverage") for n in NOISES} < set(
         specs
     )
@@ -215,7 +213,7 @@ def test_charts_hold_the_numbers_of_the_tables(run):
         for v in specs["quality-poisson"]["data"]["values"]
         if v["quantity"] == "MS-SSIM"
     }
-    for row in run.quality:
+    for row in run.evaluation.quality:
         if row["noise"] == "poisson" and row["method"] == "universal":
             assert values["Universal CNN", row["c_noise"]] == row["ms_ssim"]
         if row["noise"] == row["trained_on"] == "poisson" and row["method"] == "cnn":
@@ -232,7 +230,7 @@ def test_charts_hold_the_numbers_of_the_tables(run):
 
 
 def test_every_chart_can_be_compiled(run):
-    for name, spec in specifications(run, tables.costs(run.benchmarks)).items():
+    for name, spec in specifications(run, tables.costs(run.record.benchmarks)).items():
         vega = vl_convert.vegalite_to_vega(spec | {"width": 300})
         assert vega["marks"], name
 
@@ -273,8 +271,8 @@ def test_report_is_well_built(page, run):
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     places = re.findall(r'<div class="chart" id="([^"]+)"', page)
     assert sorted(places) == sorted(data["charts"])
-    for number in CAPTIONS:
-        assert f"figure-{'3_my_scan' if number == '3' else number}" in outline.ids
+    for name in figure_names(["my_scan"]):
+        assert f"figure-{name}" in outline.ids
     assert "1 pores are certain, 1 suspected inventions" in page
     # 1 - MS-SSIM of the specialist at C = 0.2 is 0.03 for the first noise
     assert "0.9700" in page
@@ -302,5 +300,5 @@ def test_what_was_not_recorded_is_left_out(tmp_path, lattice):
     # free atoms added up have no energy and no steps
     bare = made_up.structure(0) | {"energy_ev": None, "fermi_level_ev": None}
     names = ("train-0000", "train-0001", "train-0002")
-    text = report(made_up.run(tmp_path, lattice, structures=dict.fromkeys(names, bare)))
+    text = report(made_up.run(tmp_path, lattice, calculations=dict.fromkeys(names, bare)))
     assert "Energy – eV" in text

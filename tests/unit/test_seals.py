@@ -4,9 +4,9 @@ import json
 import subprocess
 
 import pytest
-from temdenoise.errors import DataError
-from temdenoise.provenance import commit, environment, record
-from temdenoise.seals import check, digest, read_seal, seal, seal_of, unseal
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.provenance import commit, environment, record
+from temdenoise.foundation.seals import check, digest, read_seal, seal, seal_of, unseal
 
 ABOUT = {"rule": "copy", "seconds": 1.0, **environment()}
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from made_up_models import ADF, made_up
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
 from temdenoise.sharing.signals import denoise_signal
 
 PIXEL = 0.15  # Å

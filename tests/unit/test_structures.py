@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from ase.data import covalent_radii
 from ase.io import read, write
-from temdenoise.errors import ConfigurationError, DataError
+from temdenoise.foundation.errors import ConfigurationError, DataError
+from temdenoise.foundation.seeding import generator
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.disorder import Supercell, fade, rim_distance
 from temdenoise.groundtruth.families import FAMILIES
-from temdenoise.groundtruth.structures import build_structure, table_row
-from temdenoise.seeding import generator
+from temdenoise.groundtruth.structures import Disorder, build_structure, table_row
 
 REPEAT = {"graphene": (5, 3), "hbn": (5, 3), "mos2": (4, 2)}
 PARAMETERS = {
@@ -38,11 +38,12 @@ DEFECT = {
 
 def build(family="vacancies", seed=1, pristine=None, name="train-0000", **changed):
     options = {"displacement": 0.08, "fade_width": 2.5, "defect_margin": 3.0}
+    options |= {"family": family, "parameters": PARAMETERS[family]}
     return build_structure(
         pristine or crystal("graphene", repeat=REPEAT["graphene"]),
         generator(seed, "structure", name),
+        Disorder(**options | changed),
         name=name,
-        **{**options, "family": family, "parameters": PARAMETERS[family], **changed},
     )
 
 

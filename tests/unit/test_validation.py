@@ -1,24 +1,27 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from temdenoise.configuration import checked
+from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.source import module_constant
 from temdenoise.groundtruth.crystals import crystal
-from temdenoise.groundtruth.dft import run_dft
+from temdenoise.groundtruth.dft import DftSettings, run_dft
 from temdenoise.groundtruth.validation import (
     VARIANTS,
     accuracy,
     bond_density,
     difference,
     equilibrium,
-    generate_basis,
-    variant_options,
+    run_variant,
+    variant_settings,
 )
-from temdenoise.provenance import module_constant
 
 COARSE = {"basis": "sz(dzp)", "grid_spacing": 0.3, "kpt_density": 0.5, "density_convergence": 1e-3}
 
 
-def options(variant, **changed):
-    return variant_options(variant, checked({})["dft"] | COARSE | changed, cutoff=300)
+def settings(variant, **changed):
+    dft = DftSettings(**checked({})["dft"] | COARSE | changed)
+    return variant_settings(variant, dft, cutoff=300)
 
 
 def projected(result):
@@ -27,15 +30,15 @@ def projected(result):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_variant_changes_one_thing(variant):
-    plain = checked({})["dft"]
-    changed = variant_options(variant, plain, cutoff=500)
-    differing = [key for key in changed if changed[key] != plain.get(key)]
+    plain = DftSettings(**checked({})["dft"])
+    changed = asdict(variant_settings(variant, plain, cutoff=500))
+    differing = [key for key, value in asdict(plain).items() if changed[key] != value]
     assert len(differing) == (variant != "as_configured")
 
 
 def test_an_ablation_is_still_compared_with_the_real_thing():
-    dft = checked({"dft": {"ground_truth": "superposition"}})["dft"]
-    assert variant_options("as_configured", dft, cutoff=500)["ground_truth"] == "dft"
+    dft = DftSettings(**checked({"dft": {"ground_truth": "superposition"}})["dft"])
+    assert variant_settings("as_configured", dft, cutoff=500).ground_truth == "dft"
 
 
 def test_the_graph_can_read_the_names_without_importing():
@@ -66,27 +69,26 @@ def test_a_curve_without_minimum_is_an_error():
 
 
 def test_larger_basis_is_generated_and_used(tmp_path):
-    generate_basis("C", xc="PBE", folder=str(tmp_path))
     atoms = crystal("graphene", vacuum=3.0)
-    results = {
-        basis: run_dft(atoms, **options("as_configured", basis=basis), txt=str(tmp_path / "log"))
-        for basis in ("sz(dzp)", "tzdp")
-    }
-    energies = [result.summary["energy_ev"] for result in results.values()]
+    dft = DftSettings(**checked({})["dft"] | COARSE)
+    small, large = (
+        run_variant(atoms, variant, dft, cutoff=300, txt=str(tmp_path / "log"))
+        for variant in ("as_configured", "larger_basis")
+    )
     # variational: more functions, lower energy
-    assert energies[1] < energies[0] - 0.1
+    assert large.summary["energy_ev"] < small.summary["energy_ev"] - 0.1
 
 
 def test_plane_waves_agree_with_orbitals_and_the_bond_holds_charge(tmp_path):
     atoms = crystal("graphene", vacuum=3.0)
     log = str(tmp_path / "log")
-    lcao = run_dft(atoms, **options("as_configured", basis="dzp"), txt=log)
-    waves = run_dft(atoms, **options("plane_waves"), txt=log)
+    lcao = run_dft(atoms, settings("as_configured", basis="dzp"), txt=log)
+    waves = run_dft(atoms, settings("plane_waves"), txt=log)
     assert difference(projected(lcao), projected(waves))["rms_over_std"] < 0.15
     fine = {"density": "all_electron", "density_grid_spacing": 0.08}
-    bond = bond_density(atoms, run_dft(atoms, **options("plane_waves", **fine), txt=log))
+    bond = bond_density(atoms, run_dft(atoms, settings("plane_waves", **fine), txt=log))
     assert bond["bond_length_angstrom"] == pytest.approx(2.46 / np.sqrt(3))
     # between that of free atoms and that of a triple bond
-    free = bond_density(atoms, run_dft(atoms, **options("superposition", **fine), txt=log))
+    free = bond_density(atoms, run_dft(atoms, settings("superposition", **fine), txt=log))
     middle = "bond_density_e_per_angstrom3"
     assert free[middle] < bond[middle] < 3

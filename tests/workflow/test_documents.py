@@ -17,6 +17,7 @@ DOCUMENTS = [
     "docs/ground-truth.md",
     "docs/microscope.md",
     "docs/micrographs.md",
+    "docs/python.md",
     "docs/science.md",
     "docs/tutorial.md",
     "docs/tutorial-mos2.md",

@@ -1,70 +1,47 @@
-"""Pins, and which part of the package needs which environment."""
+"""Pins, the order of the packages, and which part of the project needs which environment."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 
 import pytest
 import yaml
 from conftest import ROOT
+from temdenoise.foundation.extras import EXTRAS, install_hint
 
-PACKAGE = ROOT / "workflow/scripts/temdenoise"
-GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+SCRIPTS = ROOT / "workflow/scripts"
+PACKAGE = SCRIPTS / "temdenoise"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS = PROJECT["dependency-groups"]
 STAGES = ("driver", "dft", "imaging", "torch", "report", "micrographs")
 PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 
-# what each module may not import, since its environment does not hold it
-FORBIDDEN = {
-    "groundtruth.crystals": "gpaw torch pytorch_lightning matplotlib",
-    "groundtruth.structures": "gpaw torch pytorch_lightning matplotlib",
-    "groundtruth.dft": "torch pytorch_lightning matplotlib",
-    "groundtruth.density": "ase gpaw scipy torch matplotlib tifffile",
-    "groundtruth.microscope": "gpaw torch pytorch_lightning tifffile",
-    "groundtruth.mosaics": "ase gpaw torch matplotlib tifffile",
-    "images.noise": "ase gpaw scipy torch matplotlib tifffile",
-    "images.datasets": "ase gpaw torch matplotlib",
-    "learning.training": "ase gpaw",
-    "learning.inference": "ase gpaw matplotlib pytorch_lightning",
-    "judging.evaluation": "ase gpaw matplotlib pytorch_lightning",
-    "showing.figures": "gpaw torch",
-    "showing.supplement": "ase gpaw torch",
-    "showing.pictures": "gpaw torch",
-    "showing.report": "ase gpaw scipy torch",
-    "showing.captions": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "showing.micrograph": "ase gpaw scipy torch",
-    "showing.model_card": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "showing.marked": "ase gpaw scipy torch",
-    "micrographs.denoise_file": "ase gpaw matplotlib pytorch_lightning pytorch_msssim skimage",
-    "micrographs.marks": "ase gpaw torch matplotlib",
-    "micrographs.readers": "ase gpaw scipy torch matplotlib",
-    "micrographs.writers": "ase gpaw scipy torch matplotlib",
-    # other programs' packages are no part of any run
-    "sharing.export": "onnx onnxscript onnxruntime pytorch_lightning yaml",
-    "sharing.publishing": "onnx yaml matplotlib pytorch_lightning pytorch_msssim skimage",
-    "sharing.signals": "hyperspy dask pytorch_lightning pytorch_msssim skimage",
-    "sharing.zoo": "onnx onnxscript onnxruntime bioimageio pytorch_lightning yaml",
-    # the command answers at once, before anything heavy is imported
-    "commands": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    # used where Snakemake itself runs
-    "optics": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "configuration": "numpy ase gpaw scipy torch matplotlib tifffile",
-    "provenance": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "showing.workflow_graph": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "files": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
-    "jobs": "numpy ase gpaw scipy torch matplotlib tifffile yaml",
+# each may import those before it; modules beside the packages included
+ORDER = [
+    *("foundation", "measuring", "images", "groundtruth", "learning", "judging", "micrographs"),
+    *("report", "api", "denoise_files", "sharing", "project", "cli"),
+]
+APART = [{"groundtruth", "learning"}]  # of these neither imports the other
+NEVER = {
+    "groundtruth": {"torch", "pytorch_lightning"},
+    "learning": {"ase", "gpaw", "abtem"},
 }
 
-# the wings each wing may use; none may use what comes later
-WINGS = {
-    "groundtruth": set(),
-    "images": set(),
-    "learning": {"images"},
-    "judging": {"images", "learning"},
-    "showing": {"images"},
-    "micrographs": {"images", "learning", "judging"},
-    "sharing": {"images", "learning", "judging", "micrographs"},
+# names under which packages are imported, where they differ from those on PyPI
+IMPORTED = {
+    "gpaw-data": (),
+    "pillow": ("PIL",),
+    "pytorch-lightning": ("pytorch_lightning", "lightning_fabric"),
+    "pytorch-msssim": ("pytorch_msssim",),
+    "pywavelets": ("pywt",),
+    "pyyaml": ("yaml",),
+    "rosettasciio": ("rsciio",),
+    "scikit-image": ("skimage",),
+    "snakemake": ("snakemake", "jsonschema", "yaml"),  # the latter two as packages it needs
+    "vl-convert-python": ("vl_convert",),
 }
 
 
@@ -123,25 +100,138 @@ def test_snakemake_is_one_version_everywhere():
     assert f"Snakemake {required}" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("module", FORBIDDEN)
-def test_module_runs_in_its_environment(module):
-    block = "".join(f"sys.modules[{name!r}] = None; " for name in FORBIDDEN[module].split())
-    code = f"import sys; {block}import temdenoise.{module}"
+def import_names(requirements):
+    """Names under which the packages of some requirements are imported."""
+    names = [re.match(r"[\w.-]+", requirement).group() for requirement in requirements]
+    return {imported for name in names for imported in IMPORTED.get(name, (name,))}
+
+
+def test_extras_are_those_of_the_project():
+    declared = PROJECT["project"]["optional-dependencies"]
+    assert {extra: set(packages) for extra, packages in EXTRAS.items()} == {
+        extra: import_names(requirements) for extra, requirements in declared.items()
+    }
+    for extra, packages in EXTRAS.items():
+        assert all(package in EXTRAS[hinted(package)] for package in packages), extra
+    core = import_names(PROJECT["project"]["dependencies"])
+    assert {install_hint(package) for package in core} == {"pip install ."}
+
+
+def hinted(package):
+    return re.fullmatch(r"pip install '\.\[(\w+)\]'", install_hint(package)).group(1)
+
+
+def imports(node, *, when_called):
+    """Yield the modules that a piece of source imports, as (module, names taken from it)."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, ()) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield child.module, [alias.name for alias in child.names]
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        elif when_called or not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield from imports(child, when_called=when_called)
+        if isinstance(child, ast.Constant) and str(child.value).startswith("temdenoise."):
+            yield child.value.rstrip("."), ()  # for importlib
+
+
+@cache
+def used(path, *, when_called):
+    """Modules that a file imports, those of this project as paths; without the standard library."""
+    found = set()
+    for module, names in imports(ast.parse(path.read_text()), when_called=when_called):
+        top, *parts = module.split(".")
+        if top == "temdenoise":
+            place = PACKAGE.joinpath(*parts)
+            places = [place.with_suffix(".py"), *(place / f"{name}.py" for name in names)]
+            # a package runs its __init__
+            places += [parent / "__init__.py" for parent in [place, *place.parents]]
+            found |= {p for p in places if p.exists() and p.is_relative_to(PACKAGE)}
+        elif top not in sys.stdlib_module_names:
+            found.add(top)
+    return found
+
+
+def needed(path):
+    """Packages without which a file cannot be imported, for all that it imports in turn."""
+    seen, waiting, packages = set(), {path}, set()
+    while waiting:
+        seen.add(this := waiting.pop())
+        for module in used(this, when_called=False):
+            if isinstance(module, str):
+                packages.add(module)
+            elif module not in seen:
+                waiting.add(module)
+    return packages
+
+
+def level(path):
+    """Package of a module, or the module itself where it lies beside the packages."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = [path for path in PACKAGE.rglob("*.py") if level(path) != "__init__"]
+
+
+def test_packages_import_only_those_before_them():
+    assert {level(path) for path in MODULES} == set(ORDER)
+    for path in MODULES:
+        own = level(path)
+        allowed = set(ORDER[: ORDER.index(own) + 1])
+        for apart in APART:
+            allowed -= apart - {own} if own in apart else set()
+        modules = used(path, when_called=True)
+        names = {level(module) for module in modules if not isinstance(module, str)}
+        assert names <= {"__init__", *allowed}, f"{path} imports {names - allowed}"
+        assert not modules & NEVER.get(own, set()), path
+
+
+def scripts_by_environment():
+    """Scripts of the rules, each with its environment."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^ *rule \w+:$", path.read_text(), flags=re.MULTILINE)[1:]:
+            script = re.search(r'"\.\./scripts/(\w+\.py)"', rule).group(1)
+            yield script, re.search(r'"\.\./\.\./envs/(\w+)\.yaml"', rule).group(1)
+
+
+BY_ENVIRONMENT = list(scripts_by_environment())
+
+
+def test_every_script_has_an_environment():
+    assert {script for script, _ in BY_ENVIRONMENT} == {path.name for path in SCRIPTS.glob("*.py")}
+    assert {stage for _, stage in BY_ENVIRONMENT} == set(STAGES)
+
+
+@pytest.mark.parametrize(("script", "stage"), BY_ENVIRONMENT)
+def test_script_needs_only_its_environment(script, stage):
+    assert needed(SCRIPTS / script) <= import_names(GROUPS[stage])
+
+
+def test_snakefile_needs_only_snakemake(tmp_path):
+    for path in [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")]:
+        found = re.findall(r"^((?:from|import) \S[^(\n]*(?:\([^)]*\))?)", path.read_text(), re.M)
+        (tmp_path / "imports.py").write_text("\n".join(found))
+        used.cache_clear()
+        assert needed(tmp_path / "imports.py") <= {"snakemake", "jsonschema", "yaml"}, path
+
+
+@pytest.mark.parametrize("own", ["api", "cli", "project", "micrographs", "sharing"])
+def test_installed_package_needs_only_its_dependencies(own):
+    """What is imported when a function is called may also be of an extra."""
+    core = import_names(PROJECT["project"]["dependencies"])
+    optional = {package for packages in EXTRAS.values() for package in packages}
+    for path in (path for path in MODULES if level(path) == own):
+        assert needed(path) <= core, path
+        later = {module for module in used(path, when_called=True) if isinstance(module, str)}
+        assert later <= core | optional, path
+
+
+@pytest.mark.parametrize("module", ["temdenoise", "temdenoise.cli"])
+def test_answers_before_anything_heavy_is_imported(module):
+    code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_wings_use_only_those_before_them():
-    for wing, allowed in WINGS.items():
-        for path in (PACKAGE / wing).glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.module.startswith("temdenoise."):
-                    used = node.module.split(".")[1]
-                    assert used not in WINGS or used in {wing, *allowed}, f"{path} uses {used}"
-    assert set(WINGS) == {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
+    assert not set(done.stdout.split()) & {"numpy", "torch", "scipy", "matplotlib", "yaml"}

@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, snakemake
-from temdenoise.showing.workflow_graph import parse_job_counts
+from temdenoise.report.workflow_graph import parse_job_counts
 
 OUTER = """
 configfile: "outer.yaml"

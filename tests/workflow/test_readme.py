@@ -18,7 +18,7 @@ import tifffile
 import yaml
 from ase import Atoms
 from conftest import ROOT
-from temdenoise.configuration import SPLITS, checked
+from temdenoise.foundation.configuration import SPLITS, checked
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -10,17 +10,28 @@ RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
 # the package lies beside the scripts, which therefore import it without this
 sys.path.insert(0, str(RULES.parent / "scripts"))
 
-from temdenoise.configuration import (
+from temdenoise.foundation.configuration import (
     SPLITS,
     checked,
     crystals_of,
     families_of,
     models_of,
 )
-from temdenoise.errors import ConfigurationError
-from temdenoise.optics import microscope_of
-from temdenoise.provenance import code_digest, module_constant, module_digest
-from temdenoise.showing.captions import CAPTIONS
+from temdenoise.foundation.errors import ConfigurationError
+from temdenoise.foundation.microscopes import microscope_of
+from temdenoise.foundation.modes import image_mode
+from temdenoise.foundation.recipes import package_digest, recipe
+from temdenoise.foundation.source import module_constant
+from temdenoise.report.catalogue import (
+    STRUCTURES,
+    TEST_IMAGES,
+    c_noise_of,
+    entry_of,
+    expanded,
+    figure_names,
+    files_of,
+    settings_of,
+)
 
 try:
     config = checked(
@@ -37,21 +48,17 @@ FAMILIES = {
     for split, count in config["structures"]["count"].items()
 }
 MODELS = models_of(config)
-# What the detector looks for. ADF: the bright atoms. HRTEM with Cs < 0 and overfocus: the
-# dark pores, since atoms closer than the point resolution merge into a bright net
-FEATURE_OF = {"density": "pores", "adf": "atoms", "hrtem": "pores"}
+MODE = image_mode(config["image"]["mode"])
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
 MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
-# numbered as in the paper, whose Fig. 3 is drawn of every micrograph that is named; S1 shows
-# the worst joints, S2 circles and borders of patches, S3 the failures
-FIGURES = ["1", "2", *(f"3_{name}" for name in MICROGRAPHS), "4", "5", "S1", "S2", "S3"]
+FIGURES = figure_names(MICROGRAPHS)
 
 
 wildcard_constraints:
     structure="(train|val|test)-[0-9]+",
     split="train|val|test",
     noise="[a-z0-9_]+",
-    figure="S?[0-9]+|3_[^/]+",
+    figure="S?[0-9]+(_[^/]+)?",
     variant="|".join(VARIANTS),
     micrograph="[^/]+",
 
@@ -123,8 +130,7 @@ def split_maps(wildcards):
 
 def dft_options():
     """Options of the DFT; a potential needs the charge close to the nuclei, too."""
-    images = config["image"]["mode"] != "density"
-    return config["dft"] | ({"density": "valence"} if images else {})
+    return config["dft"] | ({} if MODE.preset is None else {"density": "valence"})
 
 
 def image_inputs(wildcards):
@@ -138,18 +144,22 @@ def image_inputs(wildcards):
 
 def dft_summaries():
     """Summaries of the DFT jobs; none where images are formed from independent atoms."""
-    images, potential = (
-        config["image"]["mode"] != "density",
-        config["image"]["potential"],
-    )
-    if images and potential == "independent":
+    if MODE.preset is not None and config["image"]["potential"] == "independent":
         return []
     return [f"results/dft/{s}/summary.json" for s in all_structures()]
 
 
-def recipe(module):
-    """RECIPE of a dear module, read without importing it."""
-    return module_constant(module, "RECIPE")
+def recipe_of(script):
+    """Digest of a script and all that it reaches; computed only where a job needs it."""
+    return lambda wildcards: recipe(script)
+
+
+def recorded_recipes(wildcards):
+    """Recipes of the expensive steps, for the record."""
+    return {
+        "groundtruth.dft": recipe("run_dft.py"),
+        "learning.training": recipe("train.py"),
+    }
 
 
 def stored_c_noise(wildcards):
@@ -190,60 +200,53 @@ def text_digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def whole_code():
+def whole_code(wildcards):
     """Digest of the whole package, for the record; rules take that of what they use."""
-    package = RULES.parent / "scripts/temdenoise"
-    paths = sorted(path.relative_to(package) for path in package.rglob("*.py"))
-    return code_digest(*(".".join(path.with_suffix("").parts) for path in paths))
+    return package_digest()
 
 
 def templates(*names):
     """Templates, style and script of pages, named relative to the rules."""
-    return [f"../scripts/temdenoise/showing/{name}" for name in names]
+    return [f"../scripts/temdenoise/report/{name}" for name in names]
+
+
+def shown_names():
+    """What the wildcards stand for in the templates of figures."""
+    return {
+        "noise": NOISES,
+        "split": SPLITS,
+        "structure": structures("train")[:STRUCTURES],
+    }
 
 
 def test_images(wildcards):
     """The test split of every noise, and what each network makes of its first image."""
-    images = {
-        f"{noise}_{file.split('.')[0]}": f"results/datasets/{noise}/test/{file}"
-        for noise in NOISES
-        for file in ("clean.tif", "noisy.tif", "manifest.json")
-    }
-    predictions = {
-        f"{noise}_{method}": f"results/evaluation/{noise}/{method}.tif"
-        for noise in NOISES
-        for method in ("cnn", "universal", "paper_like")
-    }
-    return images | predictions
+    return {key: expanded(path, shown_names()) for key, path in TEST_IMAGES.items()}
 
 
 def figure_inputs(wildcards):
     """Files a figure shows."""
-    if wildcards.figure == "5":
-        return {"graph": "results/figures/workflow.json"}
-    if wildcards.figure.startswith("3_"):
-        return {"marked": f"results/micrographs/{wildcards.figure[2:]}_marked.tif"}
-    if wildcards.figure == "S1":
-        return {f"worst_{s}": f"results/mosaics/{s}/worst.tif" for s in SPLITS}
-    if wildcards.figure == "S3":
-        return {f"worst_{n}": f"results/evaluation/{n}/worst.tif" for n in NOISES}
-    images = test_images(wildcards)
-    if wildcards.figure == "1":
-        shown = structures("train")[:3]
-        clean_and_noisy = {k: v for k, v in images.items() if "/datasets/" in v}
-        return clean_and_noisy | {
-            "atoms": [f"results/structures/{s}.extxyz" for s in shown],
-            "maps": [f"results/maps/{s}.tif" for s in shown],
-            "joined": "results/mosaics/train/joined.tif",
-            "shifted": "results/mosaics/train/images.tif",
-            "joints": "results/mosaics/train/joints.json",
-        }
-    return images | {"quality": "results/evaluation/quality.csv"}
+    return files_of(wildcards.figure, shown_names())
 
 
 def figure_caption(wildcards):
     """What is said under a figure."""
-    return CAPTIONS[wildcards.figure.split("_")[0]]
+    return entry_of(wildcards.figure)[0].caption
+
+
+def figure_c_noise(wildcards):
+    """C at which a figure shows test images."""
+    return c_noise_of(wildcards.figure, config)
+
+
+def figure_settings(wildcards):
+    """What a figure is drawn with besides its files."""
+    return settings_of(wildcards.figure, config)
+
+
+def figure_code(wildcards):
+    """Digest of what draws a figure: its function is named in a table."""
+    return recipe("plot_figure.py", f"report.{entry_of(wildcards.figure)[0].draw}")
 
 
 def micrographs():

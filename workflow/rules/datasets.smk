@@ -28,7 +28,7 @@ rule make_dataset:
         clip=config["datasets"]["clip"],
         white=config["datasets"]["white"],
         n_crystals=len(CRYSTALS),
-        code=code_digest("images.datasets", "storage"),
+        code=recipe_of("make_dataset.py"),
     message:
         "Making the {wildcards.split} data set with {wildcards.noise} noise"
     script:

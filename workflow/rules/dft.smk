@@ -1,7 +1,7 @@
 # Needs: results/structures/{structure}.extxyz
 # Makes: results/dft/{structure}/density.tif  (e/Å³, one page per z)
 #        results/dft/{structure}/summary.json (energies, electrons, SCF history)
-# Dear: re-run only when its input, its options or dft.RECIPE change.
+# Expensive: re-run only when its input, its options or its recipe change.
 
 
 rule run_dft:
@@ -20,7 +20,7 @@ rule run_dft:
         "../../envs/dft.yaml"
     params:
         options=dft_options(),
-        recipe=recipe("groundtruth.dft"),
+        recipe=recipe_of("run_dft.py"),
     message:
         "DFT of structure {wildcards.structure}"
     script:
@@ -39,6 +39,6 @@ use rule run_dft as superpose_atoms with:
         "results/benchmarks/superpose_atoms/{structure}.tsv"
     params:
         options=dft_options() | {"ground_truth": "superposition"},
-        recipe=recipe("groundtruth.dft"),
+        recipe=recipe_of("run_dft.py"),
     message:
         "Free atoms of structure {wildcards.structure}"

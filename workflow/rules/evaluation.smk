@@ -27,9 +27,9 @@ rule calibrate_detector:
     conda:
         "../../envs/torch.yaml"
     params:
-        feature=FEATURE_OF[config["image"]["mode"]],
+        feature=MODE.feature,
         n_crystals=len(CRYSTALS),
-        code=code_digest("judging.detector", "groundtruth.mosaics", "storage"),
+        code=recipe_of("calibrate_detector.py"),
     message:
         "Calibrating the detector of pores and defects"
     script:
@@ -74,9 +74,7 @@ rule evaluate:
         patch=config["training"]["patch"],
         seed=config["seed"],
         crystals=[Path(crystal["crystal"]).stem for crystal in CRYSTALS],
-        code=code_digest(
-            "judging.evaluation", "judging.crystals", "groundtruth.mosaics", "storage"
-        ),
+        code=recipe_of("evaluate.py"),
     message:
         "Evaluating every method on {wildcards.noise} noise"
     script:

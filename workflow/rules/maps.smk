@@ -8,7 +8,7 @@
 
 # one map of every structure: the density's, or the microscope's. With both rules there, Snakemake
 # would weigh them anew for every file that is read of thousands
-if config["image"]["mode"] == "density":
+if MODE.preset is None:
 
     rule project_density:
         input:
@@ -23,7 +23,7 @@ if config["image"]["mode"] == "density":
             "../../envs/dft.yaml"
         params:
             options=config["maps"],
-            code=code_digest("groundtruth.density", "storage"),
+            code=recipe_of("project_density.py"),
         message:
             "Projecting the density of {wildcards.structure}"
         script:
@@ -44,7 +44,7 @@ else:
             "../../envs/imaging.yaml"
         params:
             microscope=microscope_of(config),
-            code=code_digest("groundtruth.microscope", "groundtruth.density", "storage"),
+            code=recipe_of("form_image.py"),
         message:
             "Imaging {wildcards.structure}"
         script:
@@ -71,7 +71,7 @@ rule join_maps:
         size=config["mosaics"]["size"],
         sampling=config["mosaics"]["sampling"],
         n_crystals=len(CRYSTALS),
-        code=code_digest("groundtruth.mosaics", "seeding", "storage"),
+        code=recipe_of("join_maps.py"),
     message:
         "Joining and shifting the maps of the {wildcards.split} split"
     script:

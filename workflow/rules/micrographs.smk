@@ -30,7 +30,7 @@ rule denoise_micrograph:
     params:
         options={k: config["micrographs"][k] for k in ("kind", "sampling", "crystal")},
         pretrained=pretrained_models(),
-        code=code_digest("micrographs.denoise_file", "showing.micrograph"),
+        code=recipe_of("denoise_micrograph.py"),
         templates=[
             file_digest(path)
             for path in templates("page.html.j2", "micrograph.html.j2")

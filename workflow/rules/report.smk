@@ -32,8 +32,8 @@ rule record_provenance:
     params:
         seed=config["seed"],
         configuration=text_digest(json.dumps(config, sort_keys=True)),
-        recipes={m: recipe(m) for m in ("groundtruth.dft", "learning.training")},
-        code=whole_code(),
+        recipes=recorded_recipes,
+        code=whole_code,
     message:
         "Recording where the results come from"
     script:
@@ -52,7 +52,7 @@ rule draw_workflow:
     params:
         config=config,
         snakefile=str((RULES / "../../Snakefile").resolve()),
-        code=code_digest("showing.workflow_graph"),
+        code=recipe_of("draw_workflow.py"),
     message:
         "Asking Snakemake for the graph of the workflow"
     script:
@@ -79,16 +79,9 @@ rule plot_figure:
         "../../envs/report.yaml"
     params:
         caption=figure_caption,
-        noises=NOISES,
-        c_noise=config["report"]["c_noise"],
-        patch=config["training"]["patch"],
-        fade_width=config["structures"]["fade_width"],
-        code=code_digest(
-            "showing.figures",
-            "showing.supplement",
-            "showing.examples",
-            "showing.marked",
-        ),
+        c_noise=figure_c_noise,
+        settings=figure_settings,
+        code=figure_code,
     message:
         "Plotting figure {wildcards.figure}"
     script:
@@ -126,9 +119,10 @@ rule report_ms_ssim:
         "../../envs/report.yaml"
     params:
         config=config,
+        models=MODELS,
         # no input: a measurement that is missing is no reason to compute anything again
         benchmarks="results/benchmarks",
-        code=code_digest("showing.report", "showing.pictures", "showing.examples"),
+        code=recipe_of("report_ms_ssim.py"),
         templates=[
             file_digest(path)
             for path in templates(

@@ -22,7 +22,7 @@ rule build_crystal:
         # elements need datasets only where there are DFT jobs
         basis=config["dft"]["basis"] if dft_summaries() else None,
         xc=config["dft"]["xc"],
-        code=code_digest("groundtruth.crystals"),
+        code=recipe_of("build_crystal.py"),
     message:
         "Building the pristine supercell"
     script:
@@ -46,7 +46,7 @@ use rule build_crystal as build_other_crystal with:
         elements=lambda wildcards: foreign_elements(int(wildcards.crystal)),
         basis=config["dft"]["basis"] if dft_summaries() else None,
         xc=config["dft"]["xc"],
-        code=code_digest("groundtruth.crystals"),
+        code=recipe_of("build_crystal.py"),
     message:
         "Building the pristine supercell of crystal {wildcards.crystal}"
 
@@ -65,7 +65,7 @@ rule build_structure:
     params:
         seed=config["seed"],
         options=disorder_of,
-        code=code_digest("groundtruth.structures", "seeding"),
+        code=recipe_of("build_structure.py"),
     message:
         "Building structure {wildcards.structure}"
     script:
@@ -89,7 +89,7 @@ rule list_structures:
     conda:
         "../../envs/dft.yaml"
     params:
-        code=code_digest("groundtruth.structures"),
+        code=recipe_of("list_structures.py"),
     message:
         "Listing the structures"
     script:

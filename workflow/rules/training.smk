@@ -2,7 +2,7 @@
 # Makes: results/models/{model}/model.pt    (weights and all that applying them needs)
 #        results/models/{model}/metrics.csv (loss and learning rate at every checkpoint)
 # Models: one specialist for each noise, named after it; universal; paper_like_{noise}.
-# Dear: re-run only when data, options or training.RECIPE change. A training that was
+# Expensive: re-run only when data, options or its recipe change. A training that was
 # interrupted goes on from the last checkpoint (results/models/{model}/work-*/last.ckpt).
 
 TRAINED_BY_NAME = [
@@ -37,10 +37,8 @@ rule train:
     conda:
         "../../envs/torch.yaml"
     params:
-        seed=config["seed"],
         model=lambda wildcards: MODELS[wildcards.model],
-        crystals=[crystal["crystal"] for crystal in CRYSTALS],
-        recipe=recipe("learning.training"),
+        recipe=recipe_of("train.py"),
     message:
         "Training the denoiser {wildcards.model}"
     script:

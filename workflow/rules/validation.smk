@@ -23,8 +23,7 @@ rule validate_dft:
     params:
         dft=config["dft"],
         cutoff=config["validation"]["cutoff"],
-        recipe=recipe("groundtruth.dft"),
-        code=module_digest("groundtruth.validation"),
+        recipe=recipe_of("validate_dft.py"),
     message:
         "Validation: {wildcards.variant}"
     script:
@@ -44,8 +43,7 @@ rule validate_lattice:
     params:
         crystal=config["structures"]["crystal"],
         dft=config["dft"],
-        recipe=recipe("groundtruth.dft"),
-        code=module_digest("groundtruth.validation"),
+        recipe=recipe_of("validate_lattice.py"),
     message:
         "Validation: the lattice constant"
     script:
@@ -66,7 +64,7 @@ rule compare_maps:
         "../../envs/dft.yaml"
     params:
         variants=list(VARIANTS),
-        code=code_digest("groundtruth.validation", "storage"),
+        code=recipe_of("compare_maps.py"),
     message:
         "Validation: comparing the maps"
     script:
@@ -93,7 +91,7 @@ rule report_validation:
     params:
         config=config,
         variants=VARIANTS,
-        code=code_digest("showing.validation", "storage"),
+        code=recipe_of("report_validation.py"),
         templates=[
             file_digest(path)
             for path in templates("page.html.j2", "validation.html.j2")

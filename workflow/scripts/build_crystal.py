@@ -1,9 +1,9 @@
 """Build the pristine supercell and check that it can be computed (rule build_crystal)."""
 
 from ase.io import write
-from temdenoise.files import atomic
+from temdenoise.foundation.files import atomic
+from temdenoise.foundation.jobs import job
 from temdenoise.groundtruth.crystals import check_elements, crystal
-from temdenoise.jobs import job
 
 with job(snakemake) as say:
     params = snakemake.params

@@ -3,23 +3,23 @@
 import json
 
 from ase.io import read, write
-from temdenoise.files import atomic
-from temdenoise.groundtruth.structures import build_structure
-from temdenoise.jobs import job
-from temdenoise.seeding import generator
+from temdenoise.foundation.files import atomic
+from temdenoise.foundation.jobs import job
+from temdenoise.foundation.seeding import generator
+from temdenoise.groundtruth.structures import Disorder, build_structure
 
 with job(snakemake) as say:
     name, seed = snakemake.wildcards.structure, snakemake.params.seed
     atoms = build_structure(
         read(snakemake.input.pristine),
         generator(seed, "structure", name),
+        Disorder(**snakemake.params.options),
         name=name,
-        **snakemake.params.options,
     )
     atoms.info["seed"] = seed
     with atomic(snakemake.output.atoms) as path:
         write(path, atoms, format="extxyz")
     sites = json.loads(atoms.info["defects"])
-    told = "; ".join("{kind} ({element}) at {x:.2f}, {y:.2f} Å".format_map(site) for site in sites)
+    found = "; ".join("{kind} ({element}) at {x:.2f}, {y:.2f} Å".format_map(site) for site in sites)
     family = f"{atoms.get_chemical_formula()}, family {atoms.info['family']}"
-    say(f"{family}: {told or 'no defect'}".replace("_", " "))
+    say(f"{family}: {found or 'no defect'}".replace("_", " "))

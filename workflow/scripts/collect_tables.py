@@ -1,7 +1,7 @@
 """Put the tables of all noises into one (rule collect_tables)."""
 
-from temdenoise.files import columns_of, read_table, write_table
-from temdenoise.jobs import job
+from temdenoise.foundation.files import columns_of, read_table, write_table
+from temdenoise.foundation.jobs import job
 
 with job(snakemake) as say:
     rows = [row for path in snakemake.input.tables for row in read_table(path)]

@@ -1,10 +1,10 @@
 """Compare the maps of the validation with that of plane waves (rule compare_maps)."""
 
 import numpy as np
-from temdenoise.files import read_json, write_table
+from temdenoise.foundation.files import read_json, write_table
+from temdenoise.foundation.jobs import job
 from temdenoise.groundtruth.validation import accuracy
-from temdenoise.jobs import job
-from temdenoise.storage import read_images
+from temdenoise.images.storage import read_images
 
 with job(snakemake) as say:
     given, variants = snakemake.input, snakemake.params.variants

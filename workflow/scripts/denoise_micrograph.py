@@ -2,27 +2,22 @@
 
 from pathlib import Path
 
-from temdenoise.jobs import job
-from temdenoise.micrographs.calibration import SPACINGS
-from temdenoise.micrographs.denoise_file import denoise_file
-from temdenoise.showing.micrograph import summarise
+from temdenoise.api import Options
+from temdenoise.denoise_files import Request, Terminal, denoise_file
+from temdenoise.foundation.jobs import job
+from temdenoise.micrographs.models import AUTO
+from temdenoise.micrographs.results import Guard
 
 with job(snakemake) as say:
-    options, crystal = snakemake.params.options, snakemake.params.options["crystal"]
-    complete = denoise_file(
-        Path(snakemake.input.image),
+    options, image = snakemake.params.options, Path(snakemake.input.image)
+    request = Request(
         output=Path(snakemake.output.denoised).parent,
-        model=Path(snakemake.input.model) if snakemake.input.model else None,
-        kind=options["kind"],
+        model=Path(snakemake.input.model) if snakemake.input.model else AUTO,
         sampling=options["sampling"],
-        spacings={crystal: SPACINGS[crystal]} if crystal else None,
-        summarise=summarise,
-        protected={Path(snakemake.input.image).resolve()},
-        written={},
-        say=say,
-        warn=say,
-        bar=say.terminal,
+        crystal=options["crystal"],
+        options=Options(mode=options["kind"]),
         marked=True,
     )
-    if not complete:
+    guard = Guard(inputs={image.resolve()})
+    if not denoise_file(image, request, guard, Terminal(say, say, say.terminal)):
         say("WARNING: frames were left empty, see above")

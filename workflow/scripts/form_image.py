@@ -1,10 +1,10 @@
 """Image one structure through a microscope (rule form_image)."""
 
 from ase.io import read
+from temdenoise.foundation.jobs import job
 from temdenoise.groundtruth.density import project_density
-from temdenoise.groundtruth.microscope import bonding_potential, form_image
-from temdenoise.jobs import job
-from temdenoise.storage import read_images, write_images
+from temdenoise.groundtruth.microscope import IMAGING, bonding_potential, form_image
+from temdenoise.images.storage import read_images, write_images
 
 with job(snakemake) as say:
     given, microscope = snakemake.input, snakemake.params.microscope
@@ -14,13 +14,13 @@ with job(snakemake) as say:
         maps = [project_density(s.data, s.metadata["spacing_z"]) for s in stacks]
         bonding = bonding_potential(*maps, extent=tuple(atoms.cell.lengths()[:2]))
     image, sampling = form_image(atoms, microscope, bonding=bonding)
-    unit = "share of the beam" if microscope["mode"] == "adf" else "share of the incident beam"
+    mode = microscope["mode"]
     write_images(
         snakemake.output.map,
         image,
         sampling=sampling,
-        quantity=f"{microscope['mode'].upper()} intensity",
-        unit=unit,
+        quantity=f"{mode.upper()} intensity",
+        unit=IMAGING[mode].unit,
         microscope=microscope,
     )
-    say(f"{microscope['mode'].upper()}: {image.min():.3g} to {image.max():.3g} of the beam")
+    say(f"{mode.upper()}: {image.min():.3g} to {image.max():.3g} of the beam")

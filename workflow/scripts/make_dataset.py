@@ -1,69 +1,27 @@
 """Make the clean and noisy images of one noise and split (rule make_dataset)."""
 
-from dataclasses import asdict
-
-from temdenoise.files import read_json, write_json
-from temdenoise.images.datasets import frames, intensity_scale, noisy_frames
-from temdenoise.jobs import job
-from temdenoise.seals import digest
-from temdenoise.storage import one_by_one, read_images, write_images
+from temdenoise.foundation.files import read_json
+from temdenoise.foundation.jobs import job
+from temdenoise.images.datasets import FILES, DataSetPlan, intensity_scales, write_dataset
+from temdenoise.images.storage import StoredImages, read_images
 
 with job(snakemake) as say:
-    params, output = snakemake.params, snakemake.output
-    noise, split = snakemake.wildcards.noise, snakemake.wildcards.split
-    images = read_images(snakemake.input.images)
-    paths, n_crystals = snakemake.input.training_maps, params.n_crystals
-    # every crystal has its own scale; images take turns among the crystals
-    scales = [
-        intensity_scale(
-            (read_images(path).data for path in paths[n::n_crystals]), white=params.white
-        )
-        for n in range(n_crystals)
-    ]
-    scale = scales[0]
-    shape = images.data.shape
-    about = {"sampling": images.sampling, "unit": "1", "scale": asdict(scale)}
-    write_images(
-        output.clean,
-        (
-            scales[i % n_crystals].normalise(image)
-            for i, image in enumerate(one_by_one(images.data))
-        ),
-        shape=shape,
-        quantity=f"normalised {images.quantity}",
-        **about,
+    given, params, output = snakemake.input, snakemake.params, snakemake.output
+    plan = DataSetPlan(
+        noise=snakemake.wildcards.noise,
+        split=snakemake.wildcards.split,
+        seed=params.seed,
+        c_noise=params.c_noise,
+        background_correlation=params.background_correlation,
+        clip=params.clip,
     )
-    listed = frames(shape[0], params.c_noise)
-    write_images(
-        output.noisy,
-        noisy_frames(
-            read_images(output.clean).data,
-            listed,
-            noise=noise,
-            split=split,
-            seed=params.seed,
-            background_correlation=params.background_correlation,
-            clip=params.clip,
-            pedestal=[each.pedestal for each in scales],
-        ),
-        shape=(len(listed), *shape[1:]),
-        quantity=f"normalised {images.quantity} with {noise} noise",
-        **about,
+    maps = StoredImages(given.training_maps)
+    made = write_dataset(
+        read_images(given.images),
+        intensity_scales(maps, params.n_crystals, white=params.white),
+        plan,
+        structures=read_json(given.joints)["structures"],
+        files={name: output[name] for name in FILES},
     )
-    write_json(
-        output.manifest,
-        {
-            "noise": noise,
-            "split": split,
-            "seed": params.seed,
-            "background_correlation": params.background_correlation,
-            "clip": params.clip,
-            "structures": read_json(snakemake.input.joints)["structures"],
-            "sampling_angstrom": images.sampling,
-            "scale": asdict(scale) | {"unit": images.unit},
-            **({"scales": list(map(asdict, scales))} if n_crystals > 1 else {}),
-            "sha256": {name: digest(output[name]) for name in ("clean", "noisy")},
-            "frames": [asdict(frame) for frame in listed],
-        },
-    )
-    say(f"{shape[0]} clean images, {len(listed)} noisy frames of {shape[1]} px")
+    n_images, size, _ = made.clean.shape
+    say(f"{n_images} clean images, {len(made.frames)} noisy frames of {size} px")

@@ -1,8 +1,8 @@
 """Project one density along z and check its electrons (rule project_density)."""
 
+from temdenoise.foundation.jobs import job
 from temdenoise.groundtruth.density import blur_periodic, check_electrons, project_density
-from temdenoise.jobs import job
-from temdenoise.storage import read_images, write_images
+from temdenoise.images.storage import read_images, write_images
 
 with job(snakemake) as say:
     density = read_images(snakemake.input.density)

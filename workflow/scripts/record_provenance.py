@@ -4,9 +4,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from temdenoise import __version__
-from temdenoise.files import write_json
-from temdenoise.jobs import job
-from temdenoise.provenance import PACKAGE, commit, environment, record
+from temdenoise.foundation.files import write_json
+from temdenoise.foundation.jobs import job
+from temdenoise.foundation.provenance import commit, environment, record
+from temdenoise.foundation.source import PACKAGE
 
 with job(snakemake) as say:
     params = snakemake.params

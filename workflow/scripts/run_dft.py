@@ -2,28 +2,24 @@
 
 import numpy as np
 from ase.io import read
-from temdenoise.files import write_json
-from temdenoise.groundtruth.dft import run_dft
-from temdenoise.groundtruth.parallel import LAUNCHER, run_dft_parallel
-from temdenoise.jobs import job
-from temdenoise.storage import write_images
+from temdenoise.foundation.files import write_json
+from temdenoise.foundation.jobs import job
+from temdenoise.groundtruth.dft import DftSettings
+from temdenoise.groundtruth.parallel import LAUNCHER, run_dft_on
+from temdenoise.images.storage import write_images
 
 with job(snakemake) as say:
-    atoms = read(snakemake.input.atoms)
-    options = {**snakemake.params.options, "txt": snakemake.log.gpaw}
+    atoms, settings = read(snakemake.input.atoms), DftSettings(**snakemake.params.options)
     # a profile may hand the processes of MPI to the scheduler: `mpi: srun`, `tasks: 8`
     processes = snakemake.resources.get("tasks", snakemake.threads)
-    if processes > 1:
-        launcher = (snakemake.resources.get("mpi", LAUNCHER[0]), *LAUNCHER[1:])
-        result = run_dft_parallel(atoms, processes=processes, launcher=launcher, **options)
-    else:
-        result = run_dft(atoms, **options)
+    program = snakemake.resources.get("mpi", LAUNCHER[0])
+    result = run_dft_on(processes, atoms, settings, txt=snakemake.log.gpaw, program=program)
     write_images(
         snakemake.output.density,
         np.moveaxis(result.n_R, 2, 0),
         sampling=result.spacing[:2],
         spacing_z=result.spacing[2],
-        quantity=f"{snakemake.params.options['density']} electron density",
+        quantity=f"{settings.density} electron density",
         unit="e/angstrom^3",
         expected_electrons=result.expected_electrons,
     )

@@ -4,10 +4,8 @@ import math
 import shutil
 from pathlib import Path
 
-from temdenoise.errors import DataError
-
-BUILT_IN = ("graphene", "hbn", "mos2")
-"""Crystals the workflow brings along."""
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.lattices import BUILT_IN
 
 LARGE_ENOUGH = 12.0
 """Side of a supercell aimed at [Å]: rims fade in over 2.5 Å on either side."""
@@ -56,7 +54,7 @@ def new_project(crystal: Path, folder: Path | None, *, kind: str = "density") ->
     Parameters
     ----------
     crystal
-        A file ASE reads, or one of `BUILT_IN`.
+        A file ASE reads, or one of `lattices.BUILT_IN`.
     folder
         To make; default: named after the crystal, in the working directory.
     kind

@@ -1,9 +1,10 @@
-"""Pristine crystals one layer or slab thick: built in, or read from any file ASE knows."""
+"""Pristine crystals one layer or slab thick: of `LATTICES`, or read from any file ASE knows."""
 
 import itertools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from ase import Atoms
@@ -12,20 +13,21 @@ from ase.data import covalent_radii
 from ase.io import read
 from ase.neighborlist import neighbor_list
 
-from temdenoise.errors import ConfigurationError, DataError
+from temdenoise.foundation.errors import ConfigurationError, DataError
+from temdenoise.foundation.lattices import LATTICES
 
 SMALLEST_GAP = 5.0
-"""Vacuum between periodic images along c that tells a layer from a bulk crystal [Å]."""
+"""Vacuum between periodic images along c that distinguishes a layer from a bulk crystal [Å]."""
 
 CLOSEST = 0.6
-"""Least distance of two atoms in units of the sum of their covalent radii."""
+"""Smallest distance of two atoms in units of the sum of their covalent radii."""
 
 LARGEST_CELL = 4
 """How many primitive cells an orthogonal one may hold."""
 
 
 def honeycomb(
-    first: dict[float, str], second: dict[float, str], *, lattice_constant: float
+    first: Mapping[float, str], second: Mapping[float, str], *, lattice_constant: float
 ) -> Atoms:
     """Build the orthogonal a x a√3 cell of a crystal with a honeycomb of two sites.
 
@@ -47,33 +49,19 @@ def honeycomb(
     'BNBN'
     """
     a, b = lattice_constant, lattice_constant * np.sqrt(3)
-    symbols, positions = [], []
-    sites = [((0, 1 / 6), first), ((1 / 2, 1 / 3), second)]
-    sites += [((1 / 2, 2 / 3), first), ((0, 5 / 6), second)]
+    symbols: list[str] = []
+    positions: list[tuple[float, float, float]] = []
+    sites = (
+        ((0, 1 / 6), first),
+        ((1 / 2, 1 / 3), second),
+        ((1 / 2, 2 / 3), first),
+        ((0, 5 / 6), second),
+    )
     for (x, y), column in sites:
         for height, symbol in column.items():
             symbols.append(symbol)
             positions.append((x * a, y * b, height))
     return Atoms(symbols, positions=positions, cell=[a, b, 0], pbc=(True, True, False))
-
-
-def graphene(*, lattice_constant: float = 2.46) -> Atoms:
-    """Graphene."""
-    return honeycomb({0.0: "C"}, {0.0: "C"}, lattice_constant=lattice_constant)
-
-
-def hbn(*, lattice_constant: float = 2.504) -> Atoms:
-    """Hexagonal boron nitride, one layer."""
-    return honeycomb({0.0: "B"}, {0.0: "N"}, lattice_constant=lattice_constant)
-
-
-def mos2(*, lattice_constant: float = 3.18) -> Atoms:
-    """Molybdenum disulfide, one trigonal prismatic (2H) layer; the sulfur planes 3.13 Å apart."""
-    sulfur = {1.565: "S", -1.565: "S"}
-    return honeycomb({0.0: "Mo"}, sulfur, lattice_constant=lattice_constant)
-
-
-BUILT_IN = {"graphene": graphene, "hbn": hbn, "mos2": mos2}
 
 
 def crystal(
@@ -88,7 +76,7 @@ def crystal(
     Parameters
     ----------
     name
-        A key of `BUILT_IN`, or the path of a file that ASE reads.
+        One of `lattices.BUILT_IN`, or the path of a file that ASE reads.
     lattice_constant
         In-plane lattice constant of a built-in crystal [Å]; None: its own.
     repeat
@@ -111,13 +99,14 @@ def crystal(
     >>> len(crystal("graphene", repeat=(5, 3)))
     60
     """
-    if name in BUILT_IN:
-        options = {} if lattice_constant is None else {"lattice_constant": lattice_constant}
-        cell = BUILT_IN[name](**options)
+    known = LATTICES.get(name)
+    if known is not None and known.sites is not None and known.lattice_constant is not None:
+        a = known.lattice_constant if lattice_constant is None else lattice_constant
+        cell = honeycomb(*known.sites, lattice_constant=a)
     else:
         cell = layer(read_crystal(name), source=name)
     check_distances(cell, source=f"structures.crystal: {name}")
-    supercell = cell.repeat((*repeat, 1))
+    supercell: Atoms = cell.repeat((*repeat, 1))
     supercell.center(vacuum=vacuum, axis=2)
     return supercell
 
@@ -133,17 +122,17 @@ def read_crystal(path: str | Path) -> Atoms:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of readers, about settings that do not matter here
-            atoms = read(path)
-    # readers of some fifty formats raise whatever comes to their minds
+            atoms = cast(Atoms, read(path))
+    # the readers of some fifty formats raise errors of any type
     except Exception as error:
         raise DataError(
             f"structures.crystal: ASE cannot read {path} ({type(error).__name__}: {error}); "
             "expected a CIF, POSCAR, extended XYZ or another format of ASE"
         ) from error
-    for site, shares in (atoms.info.get("occupancy") or {}).items():
-        if any(share < 1 for share in shares.values()):
+    for site, occupancies in (atoms.info.get("occupancy") or {}).items():
+        if any(occupancy < 1 for occupancy in occupancies.values()):
             raise DataError(
-                f"structures.crystal: site {site} of {path} is only partly occupied ({shares}); "
+                f"structures.crystal: site {site} of {path} is only partly occupied ({occupancies}); "
                 "expected whole atoms; write one of its ordered structures to a file"
             )
     return atoms
@@ -241,10 +230,10 @@ def _unwrapped(height: np.ndarray, period: float) -> np.ndarray:
     return np.where(height < start, height + period, height)
 
 
-def _orthogonal_transform(plane: np.ndarray) -> tuple | None:
+def _orthogonal_transform(plane: np.ndarray) -> tuple[list[int], list[int]] | None:
     """Integer combinations of two vectors that make the smallest orthogonal cell."""
     reach = range(-6, 7)
-    best = None
+    best: tuple[tuple[float, ...], tuple[list[int], list[int]]] | None = None
     area = np.linalg.norm(np.cross(*plane))
     vectors = [(n, n @ plane) for n in map(np.array, itertools.product(reach, reach)) if n.any()]
     for (n, v), (m, w) in itertools.product(vectors, vectors):

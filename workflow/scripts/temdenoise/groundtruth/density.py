@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
 
 
 def project_density(n_zR: np.ndarray, spacing_z: float) -> np.ndarray:
@@ -27,7 +27,7 @@ def project_density(n_zR: np.ndarray, spacing_z: float) -> np.ndarray:
     DataError
         If the density holds values that are not finite.
     """
-    projected = np.sum(n_zR, axis=0, dtype=np.float64) * spacing_z
+    projected: np.ndarray = np.asarray(np.sum(n_zR, axis=0, dtype=np.float64)) * spacing_z
     if not np.isfinite(projected).all():
         raise DataError("the density holds values that are not finite; run its DFT job again")
     return projected

@@ -6,9 +6,10 @@ Arrays of a density carry GPAW's index suffixes here: ``n_R`` on grid points.
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms
@@ -17,10 +18,7 @@ from ase.units import Ha
 from gpaw import GPAW, KohnShamConvergenceError
 from gpaw.mpi import world
 
-from temdenoise.errors import ConvergenceError
-
-RECIPE = 1
-"""Version of what this module computes; raise it when a change alters densities."""
+from temdenoise.foundation.errors import ConvergenceError
 
 LADDER: tuple[dict[str, Any], ...] = (
     {"mixer": {}, "smearing_factor": 1},
@@ -31,6 +29,58 @@ LADDER: tuple[dict[str, Any], ...] = (
 
 MAGNETIC_MOMENT = 1.0
 """Initial moment of the atoms around a defect in a spin-polarised calculation [µB]."""
+
+
+@dataclass(frozen=True)
+class DftSettings:
+    """How a density is computed: the section `dft` of the configuration.
+
+    Attributes
+    ----------
+    basis
+        Name of the LCAO basis, e.g. ``dzp``.
+    xc
+        Exchange-correlation functional, e.g. ``PBE``.
+    grid_spacing
+        Of the real-space grid [Å].
+    kpt_density
+        See `kpoints` [Å]; the mesh contains Γ.
+    smearing
+        Width of the Fermi-Dirac distribution [eV].
+    spin
+        Whether to treat spin; the atoms around the defects that
+        ``atoms.info["defects"]`` lists start with `MAGNETIC_MOMENT`.
+    density_convergence
+        Largest integral of the density's change [electrons per valence electron].
+    max_iterations
+        SCF steps before an attempt is given up.
+    density
+        ``pseudo``: smooth PAW valence density (default of the workflow);
+        ``valence``: all-electron valence density; ``all_electron``: with the core.
+    density_grid_spacing
+        Grid spacing on which the density is returned [Å].
+    ground_truth
+        ``dft``, or ``superposition``: the densities of free atoms added up,
+        without any SCF cycle (what a bond adds is then missing).
+    mode
+        GPAW's mode; other than LCAO for validation only.
+    symmetry
+        Whether to use the symmetry of the structure; for pristine crystals only.
+    """
+
+    basis: str
+    xc: str
+    grid_spacing: float
+    kpt_density: float
+    smearing: float
+    spin: bool
+    density_convergence: float
+    max_iterations: int
+    density: str
+    density_grid_spacing: float
+    ground_truth: str = "dft"
+    mode: str | dict[str, Any] = "lcao"
+    symmetry: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +108,7 @@ class Density:
     summary: dict[str, Any]
 
 
-def kpoints(extent: np.ndarray, *, density: float) -> tuple[int, int]:
+def kpoints(extent: Sequence[float] | np.ndarray, *, density: float) -> tuple[int, int]:
     """Count the k-points along x and y: n = max(1, ceil(density 2π / side)).
 
     Parameters
@@ -77,24 +127,7 @@ def kpoints(extent: np.ndarray, *, density: float) -> tuple[int, int]:
     return nx, ny
 
 
-def run_dft(
-    atoms: Atoms,
-    *,
-    ground_truth: str = "dft",
-    mode: str | dict[str, Any] = "lcao",
-    symmetry: bool = False,
-    basis: str,
-    xc: str,
-    grid_spacing: float,
-    kpt_density: float,
-    smearing: float,
-    spin: bool,
-    density_convergence: float,
-    max_iterations: int,
-    density: str,
-    density_grid_spacing: float,
-    txt: str,
-) -> Density:
+def run_dft(atoms: Atoms, settings: DftSettings, *, txt: str) -> Density:
     """Compute the self-consistent electron density of a structure.
 
     GPAW with a basis of pseudo-atomic orbitals (LCAO), the method nearest to
@@ -104,35 +137,8 @@ def run_dft(
     ----------
     atoms
         The structure, in an orthogonal cell.
-    ground_truth
-        ``dft``, or ``superposition``: the densities of free atoms added up,
-        without any SCF cycle (what a bond adds is then missing).
-    mode
-        GPAW's mode; other than LCAO for validation only.
-    symmetry
-        Whether to use the symmetry of the structure; for pristine crystals only.
-    basis
-        Name of the LCAO basis, e.g. ``dzp``.
-    xc
-        Exchange-correlation functional, e.g. ``PBE``.
-    grid_spacing
-        Of the real-space grid [Å].
-    kpt_density
-        See `kpoints` [Å]; the mesh contains Γ.
-    smearing
-        Width of the Fermi-Dirac distribution [eV].
-    spin
-        Whether to treat spin; the atoms around the defects that
-        ``atoms.info["defects"]`` lists start with `MAGNETIC_MOMENT`.
-    density_convergence
-        Largest integral of the density's change [electrons per valence electron].
-    max_iterations
-        SCF steps before an attempt is given up.
-    density
-        ``pseudo``: smooth PAW valence density (default of the workflow);
-        ``valence``: all-electron valence density; ``all_electron``: with the core.
-    density_grid_spacing
-        Grid spacing on which the density is returned [Å].
+    settings
+        How it is computed.
     txt
         GPAW's own log; a new attempt goes on in the same file.
 
@@ -146,66 +152,34 @@ def run_dft(
     J. J. Mortensen et al., J. Chem. Phys. 160, 092503 (2024), doi:10.1063/5.0182685;
     A. H. Larsen et al., Phys. Rev. B 80, 195112 (2009), doi:10.1103/PhysRevB.80.195112.
     """
-    if spin:
+    if settings.spin:
         atoms = atoms.copy()
         atoms.set_initial_magnetic_moments(initial_moments(atoms))
-    mesh = (*kpoints(atoms.cell.lengths(), density=kpt_density), 1)
-    attempts: list[dict[str, Any]] = []
     start = time.perf_counter()
     with Path(txt if world.rank == 0 else os.devnull).open("w", encoding="utf-8") as log:
-        for rung in LADDER:
-            calculator = GPAW(
-                mode=mode,
-                basis=basis,
-                xc=xc,
-                # plane waves choose their own grid
-                h=grid_spacing if mode == "lcao" else None,
-                kpts={"size": mesh, "gamma": True},
-                occupations={"name": "fermi-dirac", "width": smearing * rung["smearing_factor"]},
-                spinpol=spin,
-                mixer=rung["mixer"] or None,
-                convergence={"density": density_convergence},
-                maxiter=max_iterations,
-                # disorder leaves no symmetry to use, and one that appears by chance must not matter
-                symmetry={} if symmetry else "off",
-                txt=log,
-            )
-            if ground_truth == "superposition":
-                calculator.create_new_calculation(atoms)
-                break
-            attempts.append({**rung, "smearing_ev": smearing * rung["smearing_factor"]})
-            converged, attempts[-1]["history"] = _converge(calculator, atoms)
-            if converged:
-                break
-        else:
-            raise ConvergenceError(
-                f"the SCF cycle of {atoms.get_chemical_formula()} did not converge within "
-                f"dft.max_iterations = {max_iterations} steps in any of {len(LADDER)} attempts "
-                f"({'; '.join(_last_steps(a['history']) for a in attempts)}; full log: {txt}); "
-                f"raise dft.max_iterations or dft.smearing (now {smearing} eV), or lower "
-                "structures.displacement"
-            )
+        calculator, attempts = _self_consistent(atoms, settings, log=log, txt=txt)
     scf_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
     densities = calculator.dft.densities()
-    if density == "pseudo":
-        n_sR = densities.pseudo_densities(grid_spacing=density_grid_spacing)
+    if settings.density == "pseudo":
+        n_sR = densities.pseudo_densities(grid_spacing=settings.density_grid_spacing)
     else:
         n_sR = densities.all_electron_densities(
-            grid_spacing=density_grid_spacing, skip_core=density == "valence"
+            grid_spacing=settings.density_grid_spacing, skip_core=settings.density == "valence"
         )
     # from the processes that share it (see parallel.py) to every one of them
     n_sR = n_sR.gather(broadcast=True)
     n_R = np.ascontiguousarray(n_sR.data.sum(axis=0))
-    spacing = tuple((atoms.cell.lengths() / n_R.shape).tolist())
+    x, y, z = (atoms.cell.lengths() / n_R.shape).tolist()
+    spacing = (x, y, z)
     valence = float(calculator.get_number_of_electrons())
     extraction_seconds = time.perf_counter() - start
     summary = {
         "formula": atoms.get_chemical_formula(),
         "n_atoms": len(atoms),
-        "ground_truth": ground_truth,
-        "density": density,
+        "ground_truth": settings.ground_truth,
+        "density": settings.density,
         "energy_ev": None,
         "fermi_level_ev": None,
         "magnetic_moment_bohr": None,
@@ -216,21 +190,62 @@ def run_dft(
         "extraction_seconds": extraction_seconds,
         "attempts": attempts,
     }
-    if ground_truth == "dft":
+    if settings.ground_truth == "dft":
         summary["energy_ev"] = float(calculator.get_potential_energy(atoms))
         summary["fermi_level_ev"] = float(calculator.get_fermi_level())
-    if spin and ground_truth == "dft":
-        summary["magnetic_moment_bohr"] = float(calculator.get_magnetic_moment(atoms))
+        if settings.spin:
+            summary["magnetic_moment_bohr"] = float(calculator.get_magnetic_moment(atoms))
+    with_core = settings.density == "all_electron"
     return Density(
         n_R=n_R,
         spacing=spacing,
         valence_electrons=valence,
-        expected_electrons=float(atoms.numbers.sum()) if density == "all_electron" else valence,
+        expected_electrons=float(atoms.numbers.sum()) if with_core else valence,
         summary=summary,
     )
 
 
-def _converge(calculator, atoms: Atoms) -> tuple[bool, list[dict[str, float | None]]]:
+def _self_consistent(
+    atoms: Atoms, settings: DftSettings, *, log: TextIO, txt: str
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Run the SCF cycle, or add up free atoms; the calculator, and what was tried."""
+    mesh = (*kpoints(atoms.cell.lengths(), density=settings.kpt_density), 1)
+    attempts: list[dict[str, Any]] = []
+    for rung in LADDER:
+        smearing = settings.smearing * rung["smearing_factor"]
+        calculator = GPAW(
+            mode=settings.mode,
+            basis=settings.basis,
+            xc=settings.xc,
+            # plane waves choose their own grid
+            h=settings.grid_spacing if settings.mode == "lcao" else None,
+            kpts={"size": mesh, "gamma": True},
+            occupations={"name": "fermi-dirac", "width": smearing},
+            spinpol=settings.spin,
+            mixer=rung["mixer"] or None,
+            convergence={"density": settings.density_convergence},
+            maxiter=settings.max_iterations,
+            # disorder leaves no symmetry to use, and one that appears by chance must not matter
+            symmetry={} if settings.symmetry else "off",
+            txt=log,
+        )
+        if settings.ground_truth == "superposition":
+            calculator.create_new_calculation(atoms)
+            return calculator, attempts
+        converged, history = _converge(calculator, atoms)
+        attempts.append({**rung, "smearing_ev": smearing, "history": history})
+        if converged:
+            return calculator, attempts
+    raise ConvergenceError(
+        f"the SCF cycle of {atoms.get_chemical_formula()} did not converge within "
+        f"dft.max_iterations = {settings.max_iterations} steps in any of {len(LADDER)} attempts "
+        f"({'; '.join(_last_steps(a['history']) for a in attempts)}; full log: {txt}); "
+        f"raise dft.max_iterations or dft.smearing (now {settings.smearing} eV), or lower "
+        "structures.displacement"
+    )
+
+
+def _converge(calculator: Any, atoms: Atoms) -> tuple[bool, list[dict[str, float | None]]]:
     """Run an SCF cycle; whether it converged, and its steps."""
     history: list[dict[str, float | None]] = []
     try:

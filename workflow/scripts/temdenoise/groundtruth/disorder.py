@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from temdenoise.errors import ConfigurationError
+from temdenoise.foundation.errors import ConfigurationError
 
 
 def rim_distance(positions: np.ndarray, extent: np.ndarray) -> np.ndarray:
@@ -21,7 +21,8 @@ def rim_distance(positions: np.ndarray, extent: np.ndarray) -> np.ndarray:
         Sides of the cell [Å].
     """
     inside = positions[:, :2] % extent[:2]
-    return np.minimum(inside, extent[:2] - inside).min(axis=1)
+    distance: np.ndarray = np.minimum(inside, extent[:2] - inside).min(axis=1)
+    return distance
 
 
 def fade(atoms: Atoms, *, width: float) -> np.ndarray:
@@ -175,7 +176,7 @@ class Supercell:
         rotated_bond, adatom), ``element`` (for a substitution also ``by``), and
         ``x``, ``y``, the ideal site [Å].
         """
-        result = self.atoms.copy()
+        result: Atoms = self.atoms.copy()
         if len(result) > len(self.pristine):
             # as much vacuum above what was added as above the crystal
             top = result.positions[:, 2].max() - self.pristine.positions[:, 2].max()

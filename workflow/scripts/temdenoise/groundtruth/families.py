@@ -5,16 +5,21 @@ options in workflow/schemas/config.schema.yaml under structures.families.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from scipy.spatial import Voronoi
 
-from temdenoise.errors import ConfigurationError
+from temdenoise.foundation.errors import ConfigurationError
 from temdenoise.groundtruth.disorder import Supercell
 
+Choice = TypeVar("Choice")
 
-def _draw(rng: np.random.Generator, choices: Sequence, count: tuple[int, int], what: str) -> list:
+
+def _draw(
+    rng: np.random.Generator, choices: Sequence[Choice], count: tuple[int, int], what: str
+) -> list[Choice]:
     """Draw between count[0] and count[1] of the choices, none twice."""
     if len(choices) < count[1]:
         raise ConfigurationError(
@@ -143,7 +148,8 @@ def _pores(cell: Supercell) -> np.ndarray:
     corners = corners[((corners >= 0) & (corners < extent)).all(axis=1)]
     radius = np.sqrt(((corners[:, None] - np.concatenate(images)[None]) ** 2).sum(2).min(1))
     widest = _distinct(corners[radius > 0.98 * radius.max()])
-    return widest[cell.away_from_rim(widest)]
+    pores: np.ndarray = widest[cell.away_from_rim(widest)]
+    return pores
 
 
 def _distinct(points: np.ndarray) -> np.ndarray:

@@ -17,14 +17,17 @@ J. Madsen, T. Susi, doi:10.12688/openreseurope.13015.2 (abTEM).
 C. Ophus, doi:10.1186/s40679-017-0046-1 (PRISM).
 """
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
 
-from temdenoise.errors import DataError
-from temdenoise.optics import impossible, wavelength
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.microscopes import impossible, wavelength
 
 MARGIN = 1.0
 """Empty space kept above and below the atoms; waves that pass more of it only change phase [Å]."""
@@ -50,15 +53,14 @@ def form_image(
     atoms
         In an orthogonal cell, periodic in x and y.
     microscope
-        See `optics.microscope_of`.
+        See `microscopes.microscope_of`.
     bonding
         Projected potential [V Å] to add to that of independent atoms, shape (x, y).
 
     Returns
     -------
     image : numpy.ndarray
-        float64, shape (x, y). ADF: share of the beam on the detector. HRTEM: intensity
-        over that of the incident beam.
+        float64, shape (x, y), in the unit that `IMAGING` has for the mode.
     sampling : tuple of float
         Its pixel size along x and y [Å].
 
@@ -67,17 +69,13 @@ def form_image(
     DataError
         If the microscope does not suit the supercell.
     """
-    extent = tuple(float(side) for side in atoms.cell.lengths()[:2])
+    x, y, _ = atoms.cell.lengths().tolist()
+    extent = (x, y)
     for problem in impossible(microscope, extent):
         raise DataError(problem)
     potential = slices(atoms, sampling=microscope["sampling"], bonding=bonding)
-    if microscope["mode"] == "adf":
-        wave_vectors, matrix = scattering_matrix(potential, microscope)
-        shape = potential.gpts
-        image = adf_image(wave_vectors, matrix, microscope, extent=extent, shape=shape)
-    else:
-        image = hrtem_image(exit_wave(potential, microscope), microscope, extent=extent)
-    return image, tuple(side / n for side, n in zip(extent, image.shape, strict=True))
+    image = IMAGING[microscope["mode"]].form(potential, microscope, extent=extent)
+    return image, (extent[0] / image.shape[0], extent[1] / image.shape[1])
 
 
 def slices(atoms: Atoms, *, sampling: float, bonding: np.ndarray | None = None) -> Any:
@@ -100,10 +98,9 @@ def slices(atoms: Atoms, *, sampling: float, bonding: np.ndarray | None = None) 
     layer = atoms.copy()
     layer.pbc = True
     layer.center(vacuum=MARGIN, axis=2)
-    gpts = tuple(int(np.ceil(side / sampling - 1e-9)) for side in layer.cell.lengths()[:2])
+    x, y, height = layer.cell.lengths().tolist()
     # even numbers with small factors: fast Fourier transforms, and a symmetric band limit
-    gpts = tuple(_fast(n) for n in gpts)
-    height = float(layer.cell.lengths()[2])
+    gpts = (_fast(math.ceil(x / sampling - 1e-9)), _fast(math.ceil(y / sampling - 1e-9)))
     number = 2 * int(height / SLICE / 2) + 1
     number += 2 * (height / number > SLICE)
     potential = abtem.Potential(
@@ -130,7 +127,7 @@ def scattering_matrix(
     potential
         See `slices`.
     microscope
-        See `optics.microscope_of`.
+        See `microscopes.microscope_of`.
 
     Returns
     -------
@@ -156,9 +153,9 @@ def plane_waves(potential: Any, wave_vectors: np.ndarray, *, energy: float) -> I
     """Send plane waves through the potential, one after the other (multislice).
 
     abTEM's own transmission functions, propagator and band limit, but slices without
-    atoms cost nothing, and the first with atoms no Fourier transform: a tilted
+    atoms are skipped, and the first with atoms needs no Fourier transform: a tilted
     wave's spectrum behind it is that of the untilted one, shifted. A flat crystal has
-    no other, so its cost is that of the detector alone.
+    no other slice, so its cost is that of the detector alone.
 
     Parameters
     ----------
@@ -228,7 +225,7 @@ def adf_image(
     wave_vectors, matrix
         See `scattering_matrix`.
     microscope
-        See `optics.microscope_of`.
+        See `microscopes.microscope_of`.
     extent
         Sides of the supercell [Å].
     shape
@@ -237,20 +234,27 @@ def adf_image(
     Returns
     -------
     numpy.ndarray
-        Share of the beam on the detector at every position of the probe, shape (x, y).
+        Fraction of the beam on the detector at every position of the probe, shape (x, y).
     """
     steps = np.rint(wave_vectors * np.asarray(extent)).astype(int)
     weights = aperture_weights(wave_vectors, microscope, extent=extent)
     difference = steps[:, None] - steps[None]
     series = np.zeros(shape, dtype=complex)
-    for focus, share in foci(microscope):
+    for focus, weight in foci(microscope):
         wave = weights * np.exp(-1j * phase(wave_vectors, microscope, defocus=focus))
-        pairs = share * wave[:, None] * wave.conj()[None] * matrix
+        pairs = weight * wave[:, None] * wave.conj()[None] * matrix
         # exp(-2πi k·r) of the probe's position is the inverse of numpy's sign
         where = tuple(np.moveaxis(-difference, -1, 0) % np.array(shape)[:, None, None])
         np.add.at(series, where, pairs)
     image = np.fft.ifft2(series).real * np.prod(shape)
-    return spread(image, microscope["source_size"], extent)
+    return blur_by_source(image, microscope["source_size"], extent)
+
+
+def _adf(
+    potential: Any, microscope: Mapping[str, Any], *, extent: tuple[float, float]
+) -> np.ndarray:
+    wave_vectors, matrix = scattering_matrix(potential, microscope)
+    return adf_image(wave_vectors, matrix, microscope, extent=extent, shape=potential.gpts)
 
 
 def exit_wave(potential: Any, microscope: Mapping[str, Any]) -> np.ndarray:
@@ -272,7 +276,7 @@ def hrtem_image(
     wave
         Exit wave, shape (x, y).
     microscope
-        See `optics.microscope_of`.
+        See `microscopes.microscope_of`.
     extent
         Sides of the supercell [Å].
 
@@ -286,10 +290,50 @@ def hrtem_image(
     within = angles(wave.shape, extent, microscope["energy"]) <= microscope["aperture"]
     spectrum = np.fft.fft2(wave) * within
     image = np.zeros(wave.shape)
-    for focus, share in foci(microscope):
+    for focus, weight in foci(microscope):
         lens = np.exp(-1j * phase(k, microscope, defocus=focus))
-        image += share * np.abs(np.fft.ifft2(spectrum * lens)) ** 2
-    return spread(image, microscope["source_size"], extent)
+        image += weight * np.abs(np.fft.ifft2(spectrum * lens)) ** 2
+    return blur_by_source(image, microscope["source_size"], extent)
+
+
+def _hrtem(
+    potential: Any, microscope: Mapping[str, Any], *, extent: tuple[float, float]
+) -> np.ndarray:
+    return hrtem_image(exit_wave(potential, microscope), microscope, extent=extent)
+
+
+class Forming(Protocol):
+    """A function that forms images of one mode."""
+
+    def __call__(
+        self, potential: Any, microscope: Mapping[str, Any], *, extent: tuple[float, float]
+    ) -> np.ndarray:
+        """Image a potential (see `slices`) of sides `extent` [Å]; float64, shape (x, y)."""
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """How images of one mode are formed.
+
+    Attributes
+    ----------
+    form
+        The function that forms them.
+    unit
+        Unit of their intensity.
+    """
+
+    form: Forming
+    unit: str
+
+
+IMAGING: Mapping[str, Imaging] = MappingProxyType(
+    {
+        "adf": Imaging(_adf, "share of the beam"),
+        "hrtem": Imaging(_hrtem, "share of the incident beam"),
+    }
+)
+"""How images are formed, by the name of their mode (`modes.IMAGE_MODES`)."""
 
 
 def phase(k: np.ndarray, microscope: Mapping[str, Any], *, defocus: float) -> np.ndarray:
@@ -306,7 +350,10 @@ def phase(k: np.ndarray, microscope: Mapping[str, Any], *, defocus: float) -> np
     """
     length = wavelength(microscope["energy"])
     square = (k**2).sum(axis=-1)
-    return np.pi * length * square * (microscope["cs"] * length**2 * square / 2 - defocus)
+    chi: np.ndarray = (
+        np.pi * length * square * (microscope["cs"] * length**2 * square / 2 - defocus)
+    )
+    return chi
 
 
 def foci(microscope: Mapping[str, Any]) -> list[tuple[float, float]]:
@@ -346,16 +393,18 @@ def aperture_weights(
     along = np.where(radius[:, None] > 0, k / np.maximum(radius, 1e-12)[:, None], np.sqrt(0.5))
     step = np.hypot(*(along / np.asarray(extent)).T) * length
     amplitude = np.clip((microscope["aperture"] - radius * length) / step + 0.5, 0, 1)
-    return amplitude / np.sqrt((amplitude**2).sum())
+    weights: np.ndarray = amplitude / np.sqrt((amplitude**2).sum())
+    return weights
 
 
 def angles(shape: tuple[int, int], extent: tuple[float, float], energy: float) -> np.ndarray:
     """Scattering angle of every point of the Fourier transform [mrad], shape (x, y)."""
     kx, ky = (np.fft.fftfreq(n, side / n) for n, side in zip(shape, extent, strict=True))
-    return 1e3 * wavelength(energy) * np.hypot(*np.meshgrid(kx, ky, indexing="ij"))
+    k: np.ndarray = np.hypot(*np.meshgrid(kx, ky, indexing="ij"))
+    return 1e3 * wavelength(energy) * k
 
 
-def spread(image: np.ndarray, width: float, extent: tuple[float, float]) -> np.ndarray:
+def blur_by_source(image: np.ndarray, width: float, extent: tuple[float, float]) -> np.ndarray:
     """Convolve a periodic image with a Gaussian of a full width at half maximum [Å]."""
     sigma = width / np.sqrt(8 * np.log(2))
     qx = np.fft.fftfreq(image.shape[0], extent[0] / image.shape[0])[:, None]

@@ -1,10 +1,14 @@
 """Join maps of different structures into large images and shift them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
+
+from temdenoise.foundation.seeding import generator
 
 
 def tiles_needed(image_extent: float, tile_extent: Sequence[float]) -> tuple[int, int]:
@@ -61,7 +65,7 @@ def joint_ratio(mosaic: np.ndarray, tile_shape: tuple[int, int]) -> float:
     """Largest jump across a joint over the largest neighbour-pixel jump inside the maps.
 
     Joints between the mosaic's opposite edges count, since it is used as periodic.
-    About 1 or less means that a joint cannot be told from the inside of a map.
+    About 1 or less means that a joint does not stand out from the inside of a map.
 
     Parameters
     ----------
@@ -129,9 +133,9 @@ def worst_joint(
     for axis, period in enumerate(tile_shape):
         jump, is_joint = _jumps(mosaic, axis, period)
         jump = np.where(np.expand_dims(is_joint, 1 - axis), jump, -1.0)
-        x, y = np.unravel_index(int(np.argmax(jump)), jump.shape)
-        if jump[x, y] > worst:
-            worst, where = float(jump[x, y]), (axis, int(x), int(y))
+        place = np.unravel_index(int(np.argmax(jump)), jump.shape)
+        if jump[place] > worst:
+            worst, where = float(jump[place]), (axis, int(place[0]), int(place[1]))
     axis, x, y = where
     half = size // 2
     centred = np.roll(mosaic, (half - 1 - x, half - 1 - y), axis=(0, 1))
@@ -174,9 +178,21 @@ def cut(
         (o + np.arange(size) * sampling) / step
         for o, step in zip(origin, mosaic_sampling, strict=True)
     ]
-    return ndimage.map_coordinates(
+    image: np.ndarray = ndimage.map_coordinates(
         mosaic, np.meshgrid(*axes, indexing="ij"), order=3, mode="grid-wrap"
     )
+    return image
+
+
+def defects_by_structure(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Read the defects of each structure out of the rows of ``structures.csv``.
+
+    Examples
+    --------
+    >>> defects_by_structure([{"structure": "a", "defects": '[{"kind": "vacancy"}]'}])
+    {'a': [{'kind': 'vacancy'}]}
+    """
+    return {row["structure"]: json.loads(row["defects"]) for row in rows}
 
 
 def sites_in_images(
@@ -186,7 +202,7 @@ def sites_in_images(
     size: int,
     sampling: float,
 ) -> list[list[dict[str, Any]]]:
-    """Tell where the atomic sites of the joined structures lie in the shifted images.
+    """Find where the atomic sites of the joined structures lie in the shifted images.
 
     Parameters
     ----------
@@ -213,9 +229,9 @@ def sites_in_images(
     >>> sites_in_images(joints, {"a": [], "b": [{"x": 1.0, "y": 2.0}]}, size=16, sampling=0.5)
     [[{'x': 4.0, 'y': 4.0}]]
     """
-    images = []
+    images: list[list[dict[str, Any]]] = []
     for record in joints["images"]:
-        layout, found = np.asarray(record["layout"]), []
+        layout, found = np.asarray(record["layout"]), list[dict[str, Any]]()
         tile = record.get("tile_angstrom", joints["tile_angstrom"])
         for place in np.ndindex(layout.shape):
             for site in sites[joints["structures"][layout[place]]]:
@@ -243,7 +259,7 @@ def joined_and_shifted(
     map_sampling: tuple[float, float],
     size: int,
     sampling: float,
-) -> tuple[np.ndarray, np.ndarray, dict, tuple[np.ndarray, int]]:
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any], tuple[np.ndarray, int]]:
     """Make one image: draw maps, join them, shift them.
 
     Parameters
@@ -274,8 +290,8 @@ def joined_and_shifted(
     tile_extent = [n * step for n, step in zip(shape, map_sampling, strict=True)]
     layout = draw_tiles(rng, len(maps), tiles_needed(size * sampling, tile_extent))
     mosaic = join(maps, layout)
-    extent = [n * side for n, side in zip(layout.shape, tile_extent, strict=True)]
-    origin = tuple(float(rng.uniform(0, side)) for side in extent)
+    x, y = (n * side for n, side in zip(layout.shape, tile_extent, strict=True))
+    origin = (float(rng.uniform(0, x)), float(rng.uniform(0, y)))
     images = [
         cut(mosaic, mosaic_sampling=map_sampling, origin=o, size=size, sampling=sampling)
         for o in (origin, (0.0, 0.0))
@@ -286,3 +302,120 @@ def joined_and_shifted(
         "joint_ratio": joint_ratio(mosaic, shape),
     }
     return images[0], images[1], record, worst_joint(mosaic, shape, size=min(80, *shape) // 2 * 2)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The surroundings of one joint.
+
+    Attributes
+    ----------
+    patch
+        Shape (size, size), see `worst_joint`.
+    axis
+        The axis the joint is crossed along.
+    sampling
+        Pixel size along x and y [Å].
+    ratio
+        See `joint_ratio`.
+    """
+
+    patch: np.ndarray
+    axis: int
+    sampling: tuple[float, float]
+    ratio: float
+
+
+class Mosaics:
+    """The joined and shifted images of one split, made one by one.
+
+    Maps of different crystals cannot be joined: with several crystals both the maps and the
+    images are of each alternately.
+
+    Parameters
+    ----------
+    maps
+        Maps of the split's structures, shape (x, y) each.
+    samplings
+        Pixel size along x and y of the maps of each crystal [Å].
+    size
+        Side of the images [pixels].
+    sampling
+        Pixel size of the images [Å].
+
+    Attributes
+    ----------
+    joined
+        The first image before its shift; None until it is made.
+    worst
+        The joint with the largest ratio among the images made so far; None before the first.
+    """
+
+    def __init__(
+        self,
+        maps: Sequence[np.ndarray],
+        samplings: Sequence[tuple[float, float]],
+        *,
+        size: int,
+        sampling: float,
+    ):
+        self.maps, self.samplings, self.size, self.sampling = maps, samplings, size, sampling
+        self.tiles = [
+            [n * step for n, step in zip(maps[number].shape, steps, strict=True)]
+            for number, steps in enumerate(samplings)
+        ]
+        self.joined: np.ndarray | None = None
+        self.worst: Joint | None = None
+        self._records: list[dict[str, Any]] = []
+
+    def images(self, count: int, *, seed: int, split: str) -> Iterator[np.ndarray]:
+        """Make the images, each from a random stream of its own.
+
+        Parameters
+        ----------
+        count
+            How many.
+        seed, split
+            Name the random streams.
+
+        Yields
+        ------
+        numpy.ndarray
+            float64, shape (size, size).
+        """
+        n_crystals = len(self.samplings)
+        for index in range(count):
+            crystal = index % n_crystals
+            steps = self.samplings[crystal]
+            shifted, joined, record, (patch, axis) = joined_and_shifted(
+                self.maps[crystal::n_crystals],
+                generator(seed, "mosaic", split, index),
+                map_sampling=steps,
+                size=self.size,
+                sampling=self.sampling,
+            )
+            if self.joined is None:
+                self.joined = joined
+            if self.worst is None or record["joint_ratio"] > self.worst.ratio:
+                self.worst = Joint(patch, axis, steps, record["joint_ratio"])
+            if n_crystals > 1:
+                own = range(crystal, len(self.maps), n_crystals)
+                record["layout"] = [[own[n] for n in row] for row in record["layout"]]
+                record["tile_angstrom"] = self.tiles[crystal]
+            self._records.append(record)
+            yield shifted
+
+    def record(self, structures: Sequence[str]) -> dict[str, Any]:
+        """Describe the images made so far, for ``joints.json`` (see `sites_in_images`).
+
+        Parameters
+        ----------
+        structures
+            Names of the structures whose maps were joined, in the order of the maps.
+        """
+        return {
+            "structures": list(structures),
+            "tile_angstrom": self.tiles[0],
+            "worst_joint_ratio": max(record["joint_ratio"] for record in self._records),
+            "images": self._records,
+        }

@@ -6,36 +6,60 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from ase import Atoms
 from ase.io import read, write
 from gpaw import cgpaw
 
-from temdenoise.errors import ConfigurationError, ConvergenceError
-from temdenoise.groundtruth.dft import Density, run_dft
+from temdenoise.foundation.errors import ConfigurationError, ConvergenceError
+from temdenoise.groundtruth.dft import Density, DftSettings, run_dft
 
 LAUNCHER = ("mpiexec", "-n")
 """How processes are started; their number follows."""
 
 
+def run_dft_on(
+    processes: int, atoms: Atoms, settings: DftSettings, *, txt: str, program: str = LAUNCHER[0]
+) -> Density:
+    """Do what `run_dft` does: here, or on several processes if that is asked for.
+
+    Parameters
+    ----------
+    processes
+        Number of MPI processes; 1: this one.
+    atoms, settings, txt
+        See `run_dft`.
+    program
+        What starts several processes, e.g. ``mpiexec`` or ``srun``.
+    """
+    if processes == 1:
+        return run_dft(atoms, settings, txt=txt)
+    launcher = (program, *LAUNCHER[1:])
+    return run_dft_parallel(atoms, settings, txt=txt, processes=processes, launcher=launcher)
+
+
 def run_dft_parallel(
-    atoms: Atoms, *, processes: int, launcher: Sequence[str] = LAUNCHER, **options: Any
+    atoms: Atoms,
+    settings: DftSettings,
+    *,
+    txt: str,
+    processes: int,
+    launcher: Sequence[str] = LAUNCHER,
 ) -> Density:
     """Do what `run_dft` does, on several processes.
 
     Parameters
     ----------
-    atoms
-        The structure.
+    atoms, settings, txt
+        See `run_dft`.
     processes
         Number of MPI processes.
     launcher
         Command that starts them; their number and the program follow.
-    **options
-        Of `run_dft`.
 
     Raises
     ------
@@ -48,7 +72,8 @@ def run_dft_parallel(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "atoms.json", atoms)
-        (folder / "options.json").write_text(json.dumps({"processes": processes, **options}))
+        options = {"processes": processes, "txt": txt, "settings": asdict(settings)}
+        (folder / "options.json").write_text(json.dumps(options))
         (folder / "info.json").write_text(json.dumps(atoms.info))
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
@@ -68,7 +93,8 @@ def run_dft_parallel(
         failure = folder / "failure.json"
         if failure.exists():
             kind, message = json.loads(failure.read_text())
-            raise {"ConvergenceError": ConvergenceError}.get(kind, ConfigurationError)(message)
+            known = {"ConvergenceError": ConvergenceError}
+            raise known.get(kind, ConfigurationError)(message)
         if not (folder / "density.npy").exists():
             raise ConfigurationError(
                 f"{' '.join(command[:3])} ended without a result; its output stands above"
@@ -94,16 +120,16 @@ def main(name: str) -> None:
 
     folder = Path(name)
     options = json.loads((folder / "options.json").read_text())
-    atoms = read(folder / "atoms.json")
+    atoms = cast(Atoms, read(folder / "atoms.json"))
     atoms.info |= json.loads((folder / "info.json").read_text())
-    processes = options.pop("processes")
+    processes = options["processes"]
     try:
         if world.size != processes:
             raise ConfigurationError(
                 f"run_dft was to run on {processes} MPI processes, but GPAW sees {world.size}; "
                 "expected the launcher of the MPI that GPAW was built with"
             )
-        result = run_dft(atoms, **options)
+        result = run_dft(atoms, DftSettings(**options["settings"]), txt=options["txt"])
     except (ConfigurationError, ConvergenceError) as error:
         if world.rank == 0:
             (folder / "failure.json").write_text(json.dumps([type(error).__name__, str(error)]))

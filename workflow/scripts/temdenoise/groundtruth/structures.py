@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from temdenoise.errors import DataError
+from temdenoise.foundation.errors import DataError
 from temdenoise.groundtruth.crystals import check_distances
 from temdenoise.groundtruth.disorder import Supercell
 from temdenoise.groundtruth.families import FAMILIES
@@ -16,16 +17,34 @@ DRAWS = 100
 """How often a structure is drawn anew when atoms come too close; such have no thermal weight."""
 
 
+@dataclass(frozen=True)
+class Disorder:
+    """What is done to a pristine supercell.
+
+    Attributes
+    ----------
+    family
+        A key of `FAMILIES`.
+    parameters
+        Options of the family.
+    displacement
+        Standard deviation of the thermal displacement along each axis, away
+        from the rim [Å]; one for all or one per element.
+    fade_width
+        Distance from the rim over which displacements and strain fade in [Å].
+    defect_margin
+        Smallest distance of a defect from the rim [Å].
+    """
+
+    family: str
+    parameters: Mapping[str, Any]
+    displacement: float | Mapping[str, float]
+    fade_width: float
+    defect_margin: float
+
+
 def build_structure(
-    pristine: Atoms,
-    rng: np.random.Generator,
-    *,
-    name: str,
-    displacement: float | Mapping[str, float],
-    fade_width: float,
-    defect_margin: float,
-    family: str,
-    parameters: Mapping[str, Any],
+    pristine: Atoms, rng: np.random.Generator, disorder: Disorder, *, name: str
 ) -> Atoms:
     """Build one disordered supercell.
 
@@ -35,19 +54,10 @@ def build_structure(
         The supercell to start from (not changed).
     rng
         Where the randomness comes from.
+    disorder
+        What is done to it.
     name
         What to call the structure.
-    displacement
-        Standard deviation of the thermal displacement along each axis, away
-        from the rim [Å]; one for all or one per element.
-    fade_width
-        Distance from the rim over which displacements and strain fade in [Å].
-    defect_margin
-        Least distance of a defect from the rim [Å].
-    family
-        A key of `FAMILIES`.
-    parameters
-        Options of the family.
 
     Returns
     -------
@@ -62,9 +72,12 @@ def build_structure(
     DataError
         If atoms overlap in each of `DRAWS` draws.
     """
+    family, parameters = disorder.family, disorder.parameters
     for draw in range(DRAWS):
-        cell = Supercell(pristine, fade_width=fade_width, defect_margin=defect_margin)
-        cell.displace(rng, displacement)
+        cell = Supercell(
+            pristine, fade_width=disorder.fade_width, defect_margin=disorder.defect_margin
+        )
+        cell.displace(rng, disorder.displacement)
         FAMILIES[family](cell, rng, **parameters)
         atoms = cell.finished()
         try:

@@ -1,6 +1,8 @@
 """How far the ground truth can be trusted: against plane waves, grids, bases and experiment."""
 
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from gpaw.atom.basis import BasisMaker
 from scipy import ndimage, optimize
 
 from temdenoise.groundtruth.crystals import crystal
-from temdenoise.groundtruth.dft import Density, run_dft
+from temdenoise.groundtruth.dft import Density, DftSettings, run_dft
 
 VARIANTS = {
     "as_configured": "As configured",
@@ -31,15 +33,15 @@ LATTICE_KPT_DENSITY = 4.0
 """The small cell needs as many k-points as a large one has by folding [Å]."""
 
 
-def variant_options(variant: str, dft: Mapping[str, Any], *, cutoff: float) -> dict[str, Any]:
-    """Return the options of `run_dft` for one of `VARIANTS`.
+def variant_settings(variant: str, dft: DftSettings, *, cutoff: float) -> DftSettings:
+    """Return the settings of one of `VARIANTS`.
 
     Parameters
     ----------
     variant
         A key of `VARIANTS`.
     dft
-        The options as configured.
+        The settings as configured.
     cutoff
         Of the plane waves [eV].
     """
@@ -49,11 +51,33 @@ def variant_options(variant: str, dft: Mapping[str, Any], *, cutoff: float) -> d
         "plane_waves_lower": {"mode": {"name": "pw", "ecut": 0.8 * cutoff}},
         "smaller_basis": {"basis": "szp(dzp)"},
         "larger_basis": {"basis": "tzdp"},
-        "finer_grid": {"grid_spacing": 0.75 * dft["grid_spacing"]},
-        "more_k_points": {"kpt_density": 2 * dft["kpt_density"]},
+        "finer_grid": {"grid_spacing": 0.75 * dft.grid_spacing},
+        "more_k_points": {"kpt_density": 2 * dft.kpt_density},
         "superposition": {"ground_truth": "superposition"},
     }
-    return {**dft, "ground_truth": "dft", **changes[variant]}
+    return replace(dft, **{"ground_truth": "dft", **changes[variant]})
+
+
+def run_variant(
+    atoms: Atoms, variant: str, dft: DftSettings, *, cutoff: float, txt: str
+) -> Density:
+    """Compute a structure in one of the `VARIANTS`.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    variant, dft, cutoff
+        See `variant_settings`.
+    txt
+        GPAW's log.
+    """
+    settings = variant_settings(variant, dft, cutoff=cutoff)
+    with tempfile.TemporaryDirectory() as folder:
+        if variant == "larger_basis":
+            for symbol in sorted(set(atoms.symbols)):
+                generate_basis(symbol, xc=settings.xc, folder=folder)
+        return run_dft(atoms, settings, txt=txt)
 
 
 def generate_basis(symbol: str, *, xc: str, folder: str) -> None:
@@ -136,7 +160,7 @@ def accuracy(
     ]
 
 
-def lattice(name: str, dft: Mapping[str, Any], *, txt: str) -> dict[str, Any]:
+def lattice(name: str, dft: DftSettings, *, txt: str) -> dict[str, Any]:
     """Compute the lattice constant and the bond charge of a built-in crystal.
 
     Parameters
@@ -144,7 +168,7 @@ def lattice(name: str, dft: Mapping[str, Any], *, txt: str) -> dict[str, Any]:
     name
         Built-in crystal.
     dft
-        Options of `run_dft`.
+        How its density is computed; k-points and symmetry are those of a small crystal.
     txt
         GPAW's log.
 
@@ -155,17 +179,17 @@ def lattice(name: str, dft: Mapping[str, Any], *, txt: str) -> dict[str, Any]:
         ``equilibrium_angstrom``; what `bond_density` returns, of the
         all-electron density at the built-in lattice constant.
     """
-    options = {**dft, "ground_truth": "dft", "kpt_density": LATTICE_KPT_DENSITY, "symmetry": True}
+    settings = replace(dft, ground_truth="dft", kpt_density=LATTICE_KPT_DENSITY, symmetry=True)
     ideal = float(crystal(name).cell.lengths()[0])
     constants = [ideal * (1 + strain) for strain in LATTICE_STRAINS]
     energies = []
     for constant in constants:
         atoms = crystal(name, lattice_constant=constant)
-        result = run_dft(atoms, **options, txt=txt)
+        result = run_dft(atoms, settings, txt=txt)
         energies.append(result.summary["energy_ev"] / len(atoms))
     atoms = crystal(name)
-    fine = {"density": "all_electron", "density_grid_spacing": 0.05}
-    density = run_dft(atoms, **{**options, **fine}, txt=txt)
+    fine = replace(settings, density="all_electron", density_grid_spacing=0.05)
+    density = run_dft(atoms, fine, txt=txt)
     return {
         "curve": [
             {"lattice_constant_angstrom": a, "energy_ev_per_atom": e}
@@ -177,7 +201,7 @@ def lattice(name: str, dft: Mapping[str, Any], *, txt: str) -> dict[str, Any]:
 
 
 def equilibrium(a: np.ndarray, energy: np.ndarray) -> float:
-    """Find the lattice constant of least energy, from a cubic through the points.
+    """Find the lattice constant of lowest energy, from a cubic through the points.
 
     Parameters
     ----------

@@ -1,16 +1,20 @@
 """Data sets: normalised clean images, and noisy frames of each at every C."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from temdenoise.errors import DataError
-from temdenoise.files import read_json
-from temdenoise.images.noise import corrupt
-from temdenoise.seeding import generator
-from temdenoise.storage import forget, read_images
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import read_json, write_json
+from temdenoise.foundation.seals import digest
+from temdenoise.foundation.seeding import generator
+from temdenoise.images.noise import PLAIN, NoiseOptions, corrupt
+from temdenoise.images.storage import Images, forget, one_by_one, read_images, write_images
+
+FILES = ("clean", "noisy", "manifest")
+"""Files of a data set."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class IntensityScale:
     Attributes
     ----------
     offset, range
-        In the unit of the maps, e/Å² or share of the beam.
+        In the unit of the maps, e/Å² or fraction of the beam.
     """
 
     offset: float
@@ -68,8 +72,25 @@ def intensity_scale(maps: Iterable[np.ndarray], *, white: float = 1.0) -> Intens
     return IntensityScale(offset=low, range=high - low)
 
 
+def intensity_scales(
+    maps: Sequence[np.ndarray], n_crystals: int, *, white: float = 1.0
+) -> list[IntensityScale]:
+    """Choose the scale of every crystal, see `intensity_scale`.
+
+    Parameters
+    ----------
+    maps
+        The training maps; of each crystal alternately.
+    n_crystals
+        How many crystals there are.
+    white
+        See `intensity_scale`.
+    """
+    return [intensity_scale(maps[number::n_crystals], white=white) for number in range(n_crystals)]
+
+
 @dataclass(frozen=True)
-class Frame:
+class NoisyFrame:
     """One noisy frame of a data set.
 
     Attributes
@@ -110,7 +131,7 @@ class DataSet:
 
     clean: np.ndarray
     noisy: np.ndarray
-    frames: Sequence[Frame]
+    frames: Sequence[NoisyFrame]
     sampling: tuple[float, float] = (1.0, 1.0)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] | None = None
@@ -120,12 +141,12 @@ class DataSet:
             return super().__reduce_ex__(protocol)
         return _opened, (dict(self.files),)
 
-    def at(self, c_noise: float) -> list[Frame]:
+    def at(self, c_noise: float) -> list[NoisyFrame]:
         """List the frames with one C."""
         return [frame for frame in self.frames if frame.c_noise == c_noise]
 
     def of_crystal(self, number: int, n_crystals: int) -> "DataSet":
-        """Return the part with one crystal's images; they take turns in the whole."""
+        """Return the part with one crystal's images; the whole has them alternately."""
         kept = [frame for frame in self.frames if frame.image % n_crystals == number]
         scales = self.manifest.get("scales")
         return replace(
@@ -148,30 +169,31 @@ def read_dataset(*, clean: str, noisy: str, manifest: str) -> DataSet:
     return DataSet(
         clean=images.data,
         noisy=read_images(noisy).data,
-        frames=[Frame(**frame) for frame in about["frames"]],
+        frames=[NoisyFrame(**frame) for frame in about["frames"]],
         sampling=images.sampling,
         manifest=about,
         files={"clean": clean, "noisy": noisy, "manifest": manifest},
     )
 
 
+def read_split(files: Mapping[str, str], name: str) -> DataSet:
+    """Open the data set among the files of a job, whose names there begin with its own.
+
+    Parameters
+    ----------
+    files
+        With ``{name}_clean``, ``{name}_noisy`` and ``{name}_manifest``.
+    name
+        Of the split or the noise.
+    """
+    return read_dataset(**{kind: files[f"{name}_{kind}"] for kind in FILES})
+
+
 def _opened(files: dict[str, str]) -> DataSet:
     return read_dataset(**files)
 
 
-def evenly(items: Sequence, most: int) -> list:
-    """Take all, or as many, evenly spread from first to last.
-
-    Examples
-    --------
-    >>> evenly("abc", 5), evenly(range(100), 3)
-    (['a', 'b', 'c'], [0, 50, 99])
-    """
-    places = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
-    return [items[place] for place in places]
-
-
-def frames(n_images: int, c_noise: Sequence[float]) -> list[Frame]:
+def frames(n_images: int, c_noise: Sequence[float]) -> list[NoisyFrame]:
     """List the frames of a data set: every image at every C.
 
     Examples
@@ -180,19 +202,17 @@ def frames(n_images: int, c_noise: Sequence[float]) -> list[Frame]:
     [(0, 0.1), (0, 0.2), (1, 0.1), (1, 0.2)]
     """
     pairs = [(image, c) for image in range(n_images) for c in c_noise]
-    return [Frame(index, image, c) for index, (image, c) in enumerate(pairs)]
+    return [NoisyFrame(index, image, c) for index, (image, c) in enumerate(pairs)]
 
 
 def noisy_frames(
     clean: np.ndarray,
-    listed: Iterable[Frame],
+    listed: Iterable[NoisyFrame],
     *,
     noise: str,
     split: str,
     seed: int,
-    background_correlation: float,
-    clip: bool,
-    pedestal: float | Sequence[float] = 0.0,
+    options: Sequence[NoiseOptions] = (PLAIN,),
 ) -> Iterator[np.ndarray]:
     """Yield the noisy frames one by one, each from a random stream of its own.
 
@@ -202,20 +222,122 @@ def noisy_frames(
         Normalised images, shape (n_images, x, y).
     listed
         The frames wanted.
-    noise, background_correlation, clip, pedestal
-        See `noise.corrupt`; several pedestals take turns among the images.
+    noise
+        A key of `noise.NOISES`.
     split, seed
         Name the random streams.
+    options
+        See `noise.corrupt`; of each crystal, of which the images are alternately.
     """
-    pedestals = np.atleast_1d(pedestal).tolist()
     for frame in listed:
         yield corrupt(
             clean[frame.image],
             noise=noise,
             c_noise=frame.c_noise,
             rng=generator(seed, "noise", noise, split, frame.image, repr(frame.c_noise)),
-            clip=clip,
-            background_correlation=background_correlation,
-            pedestal=pedestals[frame.image % len(pedestals)],
+            options=options[frame.image % len(options)],
         )
         forget(clean)
+
+
+@dataclass(frozen=True)
+class DataSetPlan:
+    """What a data set is made of.
+
+    Attributes
+    ----------
+    noise
+        A key of `noise.NOISES`.
+    split
+        train, val or test.
+    seed
+        Of the run.
+    c_noise
+        The values of C every image is stored with.
+    background_correlation, clip
+        See `noise.NoiseOptions`.
+    """
+
+    noise: str
+    split: str
+    seed: int
+    c_noise: Sequence[float]
+    background_correlation: float
+    clip: bool
+
+
+def write_dataset(
+    images: Images,
+    scales: Sequence[IntensityScale],
+    plan: DataSetPlan,
+    *,
+    structures: Sequence[str],
+    files: Mapping[str, str],
+) -> DataSet:
+    """Normalise images, make their noisy frames, and write both with a manifest.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, x, y); of each crystal alternately.
+    scales
+        Of the crystals.
+    plan
+        Which noise, of which strength.
+    structures
+        Names of the structures the images are made of, for the manifest.
+    files
+        Where to, by the names of `FILES`.
+
+    Returns
+    -------
+    DataSet
+        What was written.
+    """
+    shape, n_crystals = images.data.shape, len(scales)
+    about: dict[str, Any] = {"sampling": images.sampling, "unit": "1", "scale": asdict(scales[0])}
+    write_images(
+        files["clean"],
+        (
+            scales[number % n_crystals].normalise(image)
+            for number, image in enumerate(one_by_one(images.data))
+        ),
+        shape=shape,
+        quantity=f"normalised {images.quantity}",
+        **about,
+    )
+    listed = frames(shape[0], plan.c_noise)
+    write_images(
+        files["noisy"],
+        noisy_frames(
+            read_images(files["clean"]).data,
+            listed,
+            noise=plan.noise,
+            split=plan.split,
+            seed=plan.seed,
+            options=[
+                NoiseOptions(plan.background_correlation, scale.pedestal, plan.clip)
+                for scale in scales
+            ],
+        ),
+        shape=(len(listed), *shape[1:]),
+        quantity=f"normalised {images.quantity} with {plan.noise} noise",
+        **about,
+    )
+    write_json(
+        files["manifest"],
+        {
+            "noise": plan.noise,
+            "split": plan.split,
+            "seed": plan.seed,
+            "background_correlation": plan.background_correlation,
+            "clip": plan.clip,
+            "structures": list(structures),
+            "sampling_angstrom": images.sampling,
+            "scale": asdict(scales[0]) | {"unit": images.unit},
+            **({"scales": list(map(asdict, scales))} if n_crystals > 1 else {}),
+            "sha256": {name: digest(files[name]) for name in ("clean", "noisy")},
+            "frames": [asdict(frame) for frame in listed],
+        },
+    )
+    return read_dataset(**{name: files[name] for name in FILES})

@@ -11,6 +11,41 @@ from types import MappingProxyType
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a larger image.
+
+    Attributes
+    ----------
+    extent
+        Shape of the whole image [pixels].
+    origin
+        Place of the window's first pixel in it.
+    """
+
+    extent: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """What noise depends on besides C.
+
+    Attributes
+    ----------
+    background_correlation
+        Correlation length of smooth backgrounds [fraction of the image's longer side].
+    pedestal
+        Intensity that normalising took away, see `dose` [normalised intensity].
+    clip
+        Whether to cut noisy images to [0, 1].
+    """
+
+    background_correlation: float = 0.25
+    pedestal: float = 0.0
+    clip: bool = False
+
+
 def gaussian(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> np.ndarray:
     """Additive white noise: y = x + C n, with n ~ N(0, 1) in each pixel."""
     return clean + c_noise * rng.standard_normal(clean.shape)
@@ -29,8 +64,9 @@ def poisson(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> np.n
     """
     if c_noise == 0:
         return np.array(clean, dtype=np.float64)
-    counts = c_noise**-2
-    return rng.poisson(counts * np.maximum(clean, 0)) / counts
+    counts: float = c_noise**-2
+    noisy: np.ndarray = rng.poisson(counts * np.maximum(clean, 0)) / counts
+    return noisy
 
 
 def background_gaussian(
@@ -39,14 +75,15 @@ def background_gaussian(
     rng: np.random.Generator,
     *,
     background_correlation: float,
-    extent: tuple[int, int] | None = None,
-    origin: tuple[int, int] = (0, 0),
+    window: Window | None = None,
 ) -> np.ndarray:
     """Background brightness plus white noise: y = x + C b(r) + C n.
 
-    b is a `smooth_background` of the whole image, of which `clean` may be a window.
+    b is a `background_window`.
     """
-    background = _behind(clean, rng, background_correlation, extent, origin)
+    background = background_window(
+        clean.shape, rng, correlation=background_correlation, window=window
+    )
     return clean + c_noise * (background + rng.standard_normal(clean.shape))
 
 
@@ -57,7 +94,7 @@ def dose(
 
     The pedestal p is the intensity that normalising took away, offset / range of the
     `datasets.IntensityScale`: x + p is the intensity I over the range, which is what is
-    counted. With I the share of the beam, a pixel of side a [Å] at the dose D [e/Å²]
+    counted. With I the fraction of the beam, a pixel of side a [Å] at the dose D [e/Å²]
     counts D a² I electrons, so λ = D a² range and
 
         C = 1 / sqrt(D a² range)
@@ -81,7 +118,7 @@ def c_noise_of_dose(dose: float, *, sampling: float, intensity_range: float) -> 
     sampling
         Side a of a pixel [Å].
     intensity_range
-        Range of the intensity scale [share of the beam].
+        Range of the intensity scale [fraction of the beam].
 
     Raises
     ------
@@ -126,9 +163,9 @@ def scan_lines(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> n
         return np.array(clean, dtype=np.float64)
     position = np.clip(np.arange(columns)[:, None] + jitter, 0, columns - 1)
     left = np.minimum(position.astype(int), columns - 2)
-    share = position - left
+    fraction = position - left
     line = np.arange(lines)
-    displaced = (1 - share) * clean[left, line] + share * clean[left + 1, line]
+    displaced: np.ndarray = (1 - fraction) * clean[left, line] + fraction * clean[left + 1, line]
     return displaced + c_noise * (rows + white)
 
 
@@ -155,9 +192,9 @@ def camera(clean: np.ndarray, c_noise: float, rng: np.random.Generator) -> np.nd
     white = np.fft.rfft2(rng.standard_normal(shape))
     # Parseval: variance after the transfer, from that of the point spread
     power = np.sum(np.fft.irfft2(transfer, s=shape) ** 2)
-    correlated = np.fft.irfft2(white * transfer, s=shape) / np.sqrt(power)
+    correlated: np.ndarray = np.fft.irfft2(white * transfer, s=shape) / np.sqrt(power)
     correlated = correlated[margin:-margin, margin:-margin]
-    columns = CAMERA_COLUMN * rng.standard_normal(clean.shape[0])[:, None]
+    columns = CAMERA_COLUMN * rng.standard_normal((clean.shape[0], 1))
     return clean + c_noise * (correlated + columns)
 
 
@@ -167,32 +204,52 @@ def contamination(
     rng: np.random.Generator,
     *,
     background_correlation: float,
-    extent: tuple[int, int] | None = None,
-    origin: tuple[int, int] = (0, 0),
+    window: Window | None = None,
 ) -> np.ndarray:
     """Matter that drifted onto the sample: y = x + C (1 + b(r)) / 2, from 0 up to C.
 
-    b is a `smooth_background` as in `background_gaussian`. Nothing is random from pixel to
-    pixel: in mixtures it lies below the noise of counting.
+    b is a `background_window`. Nothing is random from pixel to pixel: in mixtures it lies
+    below the noise of counting.
     """
-    background = _behind(clean, rng, background_correlation, extent, origin)
+    background = background_window(
+        clean.shape, rng, correlation=background_correlation, window=window
+    )
     return clean + c_noise * (1 + background) / 2
 
 
-def _behind(
-    clean: np.ndarray,
+def background_window(
+    shape: tuple[int, ...],
     rng: np.random.Generator,
+    *,
     correlation: float,
-    extent: tuple[int, int] | None,
-    origin: tuple[int, int],
+    window: Window | None = None,
 ) -> np.ndarray:
-    """Draw the smooth background of a whole image, and return the part behind a window of it."""
-    extent = clean.shape if extent is None else extent
+    """Draw the `smooth_background` of a whole image, and return the part behind a window of it.
+
+    Parameters
+    ----------
+    shape
+        Of the window [pixels].
+    rng
+        Where the randomness comes from.
+    correlation
+        Correlation length [fraction of the whole image's longer side].
+    window
+        Where it lies; None: it is the whole image.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, of the window's shape.
+    """
+    rows, columns = shape
+    window = window or Window((rows, columns))
+    (x, y), extent = window.origin, window.extent
     return smooth_background(
         extent,
         rng,
         correlation=correlation * max(extent),
-        window=tuple(slice(o, o + n) for o, n in zip(origin, clean.shape, strict=True)),
+        window=(slice(x, x + rows), slice(y, y + columns)),
     )
 
 
@@ -233,13 +290,17 @@ def smooth_background(
 
     def field(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         # cos(a + b) as a product of exponentials: one small matrix product
-        return (np.exp(1j * (np.outer(x, kx) + phase)) @ np.exp(1j * np.outer(ky, y))).real
+        waves: np.ndarray = np.exp(1j * (np.outer(x, kx) + phase)) @ np.exp(1j * np.outer(ky, y))
+        return waves.real
 
-    coarse = field(*(np.linspace(0, n - 1, min(n, 96)) for n in shape))
+    rows, columns = (np.linspace(0, n - 1, min(n, 96)) for n in shape)
+    coarse = field(rows, columns)
     mean = coarse.mean()
     scale = np.abs(coarse - mean).max()
     window = window or (slice(0, shape[0]), slice(0, shape[1]))
-    return (field(*(np.arange(s.start, s.stop) for s in window)) - mean) / scale
+    rows, columns = (np.arange(part.start, part.stop) for part in window)
+    background: np.ndarray = (field(rows, columns) - mean) / scale
+    return background
 
 
 @dataclass(frozen=True)
@@ -249,13 +310,14 @@ class NoiseModel:
     Attributes
     ----------
     apply
-        Function (clean, c_noise, rng, **options) -> noisy.
+        Function (clean, c_noise, rng) -> noisy.
     symbol
         Short name in figures.
     title
         Full name in figures.
     options
-        Names of the further arguments `apply` takes.
+        Names of the further arguments `apply` takes, among those of `NoiseOptions` and
+        ``window``.
     """
 
     apply: Callable[..., np.ndarray]
@@ -273,7 +335,7 @@ NOISES: Mapping[str, NoiseModel] = MappingProxyType(
             background_gaussian,
             "BB+G",
             "Background + Gaussian",
-            ("background_correlation", "extent", "origin"),
+            ("background_correlation", "window"),
         ),
         # of real detectors; not among the paper's four
         "dose": NoiseModel(dose, "D", "Dose", ("pedestal",)),
@@ -283,7 +345,7 @@ NOISES: Mapping[str, NoiseModel] = MappingProxyType(
             contamination,
             "CON",
             "Contamination",
-            ("background_correlation", "extent", "origin"),
+            ("background_correlation", "window"),
         ),
     }
 )
@@ -293,14 +355,18 @@ PAPER_NOISES = ("gaussian", "salt_pepper", "poisson", "background_gaussian")
 """The paper's four, and the default."""
 
 
+PLAIN = NoiseOptions()
+"""The options a run has by default."""
+
+
 def corrupt(
     clean: np.ndarray,
     *,
     noise: str,
     c_noise: float,
     rng: np.random.Generator,
-    clip: bool = False,
-    **options,
+    options: NoiseOptions = PLAIN,
+    window: Window | None = None,
 ) -> np.ndarray:
     """Add noise to a normalised image.
 
@@ -314,13 +380,10 @@ def corrupt(
         Noise coefficient C, finite, at least 0; 0 returns the image unchanged.
     rng
         Where the randomness comes from.
-    clip
-        Whether to cut the result to [0, 1].
-    **options
-        ``background_correlation`` (fraction of the image's side) and, if `clean`
-        is a window of a larger image, that image's shape ``extent`` and the
-        window's ``origin`` [pixels]; ``pedestal``, the intensity that normalising took
-        away [normalised intensity]. A noise takes those it needs.
+    options
+        What noise depends on besides C; each noise takes those it needs.
+    window
+        Where `clean` lies if it is a window of a larger image.
 
     Returns
     -------
@@ -345,8 +408,8 @@ def corrupt(
     if not (np.isfinite(c_noise) and c_noise >= 0):
         raise ValueError(f"c_noise = {c_noise!r}: expected a finite number, at least 0")
     model = NOISES[noise]
-    needed = {name: options[name] for name in model.options if name in options}
-    noisy = model.apply(clean, c_noise, rng, **needed)
-    if clip:
+    given = {**vars(options), "window": window}
+    noisy = model.apply(clean, c_noise, rng, **{name: given[name] for name in model.options})
+    if options.clip:
         noisy = np.clip(noisy, 0, 1)
     return noisy.astype(np.float32)

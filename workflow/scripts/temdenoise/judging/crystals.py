@@ -1,4 +1,4 @@
-"""Tables of several crystals in one run: each judged with its own detector, then pooled."""
+"""Tables of several crystals in one run: each evaluated with its own detector, then pooled."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ def by_crystal(
     names
         Of the crystals.
     quality, fidelity
-        One table per crystal. Methods whose fidelity is not judged have no row.
+        One table per crystal. Methods whose fidelity is not measured have no row.
     """
     result = []
     for name, scores, details in zip(names, quality, fidelity, strict=True):

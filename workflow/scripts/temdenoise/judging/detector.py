@@ -1,4 +1,4 @@
-"""The one detector of features and defects that judges every method.
+"""The one detector of features and defects, the same for every method.
 
 It is calibrated once, on clean training images: the distance of its features from
 the images themselves, its two thresholds as half of what a feature and a defect
@@ -12,7 +12,7 @@ missing at a vacancy, added by a substitution.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,11 @@ from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
-FEATURES = {"pores": -1.0, "atoms": 1.0}
-"""Kinds of feature, and the sign that makes them bright."""
+from temdenoise.foundation.modes import FEATURES
+from temdenoise.foundation.sequences import evenly_spaced
+
+CALIBRATED = 256
+"""Images of each crystal that are calibrated on, or fewer; bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,12 @@ class Detector:
     spacing
         Median distance between neighbouring features [pixels].
     feature_threshold
-        Least answer of the blob filter at a feature [normalised intensity].
+        Smallest answer of the blob filter at a feature [normalised intensity].
     defect_threshold
-        Least absolute answer of the band-pass filter at a defect; None if no kind of
-        defect can be told from the pristine crystal, so that none is looked for.
+        Smallest absolute answer of the band-pass filter at a defect; None if no kind of
+        defect stands out from the pristine crystal, so that none is looked for.
     visible
-        The kinds of defect that can be told, as (kind, element), for a substitution
+        The kinds of defect that stand out, as (kind, element), for a substitution
         (kind, "Mo by W").
     """
 
@@ -65,7 +68,7 @@ class Detector:
     def inside(self, points: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         """Tell which points (n, 2) lie off the border."""
         last = np.asarray(shape) - 1
-        return ((points >= self.border) & (points <= last - self.border)).all(axis=1)
+        return np.asarray(((points >= self.border) & (points <= last - self.border)).all(axis=1))
 
     def features(self, image: np.ndarray) -> "Features":
         """Find the features of an image and measure them.
@@ -122,7 +125,8 @@ class Detector:
             mode="nearest",
         )
         margin = features.answers - self.feature_threshold
-        return ndtr(margin / np.maximum(error, np.finfo(float).tiny))
+        found: np.ndarray = ndtr(margin / np.maximum(error, np.finfo(float).tiny))
+        return found
 
     def evidence(
         self, features: "Features", recorded: np.ndarray, removed: np.ndarray
@@ -161,7 +165,7 @@ class Features:
     roundness
         sqrt(λ2/λ1) of the second moments: 1 for a circle.
     harmonic_4, harmonic_6
-        Share of the 4- and 6-fold harmonic: 0 for a circle.
+        Relative strength of the 4- and 6-fold harmonic: 0 for a circle.
     answers
         Answer of the blob filter.
     """
@@ -203,7 +207,7 @@ def calibrate(
     sampling
         Pixel size [Å].
     feature
-        A key of `FEATURES`.
+        A key of `modes.FEATURES`.
 
     Raises
     ------
@@ -212,12 +216,12 @@ def calibrate(
     """
     if feature not in FEATURES:
         raise ValueError(f"feature = {feature!r}: expected one of {', '.join(FEATURES)}")
-    images = [checked_image(image) for image in images]
+    checked = [checked_image(image) for image in images]
     # a heavy atom outshines the lattice many times over, so it must not set the scale
-    top = 0.9 if feature == "atoms" else 1.0
-    spacing = float(np.median([_spacing(FEATURES[feature] * image, top=top) for image in images]))
+    top = 0.9 if FEATURES[feature] > 0 else 1.0
+    spacing = float(np.median([_spacing(FEATURES[feature] * image, top=top) for image in checked]))
     answers = []
-    for image in images:
+    for image in checked:
         answer = _blobs(FEATURES[feature] * image, spacing)
         peaks = _peaks(answer, spacing / 2, 0.0)
         found = answer[tuple(peaks.T)]
@@ -225,8 +229,9 @@ def calibrate(
     detector = Detector(feature, sampling, spacing, float(np.median(np.concatenate(answers))) / 2)
     if sites is None:
         return detector
-    pristine, at_kind = [], {}
-    for image, known in zip(images, sites, strict=True):
+    pristine: list[np.ndarray] = []
+    at_kind: dict[tuple[str, str], list[float]] = {}
+    for image, known in zip(checked, sites, strict=True):
         answer = np.abs(_band(image, spacing))
         peaks = _peaks(answer, spacing, 0.0)
         peaks = peaks[detector.inside(peaks, image.shape)]
@@ -242,7 +247,7 @@ def calibrate(
                 value = answer[tuple(peaks[near].T)].max()
                 for kind in group["kinds"]:
                     at_kind.setdefault(kind, []).append(value)
-    floor = np.quantile(np.concatenate(pristine), 0.999) if any(map(len, pristine)) else 0.0
+    floor = float(np.quantile(np.concatenate(pristine), 0.999)) if any(map(len, pristine)) else 0.0
     typical = {kind: float(np.median(values)) for kind, values in at_kind.items()}
     visible = {kind: value for kind, value in typical.items() if value > 2 * floor}
     if not visible:
@@ -253,6 +258,60 @@ def calibrate(
         defect_threshold=max(min(visible.values()) / 2, 1.2 * floor),
         visible=tuple(sorted(visible)),
     )
+
+
+def calibrate_each(
+    images: Sequence[np.ndarray],
+    sites: Sequence[Sequence[Mapping[str, Any]]],
+    n_crystals: int,
+    *,
+    sampling: float,
+    feature: str,
+) -> list[Detector]:
+    """Fix the detector of each crystal of a run.
+
+    Parameters
+    ----------
+    images
+        Normalised clean training images, shape (x, y) each; of each crystal alternately.
+    sites
+        Known defects of each image, see `calibrate`.
+    n_crystals
+        How many crystals there are.
+    sampling, feature
+        See `calibrate`.
+    """
+    detectors = []
+    for number in range(n_crystals):
+        chosen = evenly_spaced(range(number, len(images), n_crystals), CALIBRATED)
+        detectors.append(
+            calibrate(
+                [images[place] for place in chosen],
+                [sites[place] for place in chosen],
+                sampling=sampling,
+                feature=feature,
+            )
+        )
+    return detectors
+
+
+def detectors_to_dict(detectors: Sequence[Detector]) -> dict[str, Any]:
+    """Return plain values for ``detector.json``: the first detector, and others if there are any.
+
+    Examples
+    --------
+    >>> one = Detector("pores", sampling=0.2, spacing=12.0, feature_threshold=0.1)
+    >>> detectors_from_dict(detectors_to_dict([one, one])) == [one, one]
+    True
+    """
+    first, *others = map(asdict, detectors)
+    return first | ({"others": others} if others else {})
+
+
+def detectors_from_dict(values: Mapping[str, Any]) -> list[Detector]:
+    """Read the detectors of all crystals from what `detectors_to_dict` returned."""
+    first = {key: value for key, value in values.items() if key != "others"}
+    return [Detector(**each) for each in (first, *values.get("others", ()))]
 
 
 def group_sites(sites: Sequence[Mapping[str, Any]], *, distance: float) -> list[dict[str, Any]]:
@@ -322,14 +381,17 @@ def checked_image(image: np.ndarray) -> np.ndarray:
 
 def _blobs(bright: np.ndarray, spacing: float) -> np.ndarray:
     """Answer to bright blobs: difference of Gaussians, 0 on any slope."""
-    narrow, wide = (gaussian_filter(bright, f * _SCALE * spacing) for f in (1.0, 2.0))
-    return narrow - wide
+    return _difference_of_gaussians(bright, _SCALE * spacing)
 
 
 def _band(image: np.ndarray, spacing: float) -> np.ndarray:
     """Brightness over about a cell less that of its surroundings."""
-    narrow, wide = (gaussian_filter(image, f * _DEFECT_SCALE * spacing) for f in (1.0, 2.0))
-    return narrow - wide
+    return _difference_of_gaussians(image, _DEFECT_SCALE * spacing)
+
+
+def _difference_of_gaussians(image: np.ndarray, width: float) -> np.ndarray:
+    answer: np.ndarray = gaussian_filter(image, width) - gaussian_filter(image, 2.0 * width)
+    return answer
 
 
 def _peaks(answer: np.ndarray, distance: float, threshold: float) -> np.ndarray:
@@ -421,4 +483,5 @@ def _measure(
 
 def _sample(image: np.ndarray, centres: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     points = [centres[:, [i]] + offset for i, offset in enumerate((u, v))]
-    return map_coordinates(image, points, order=1, mode="nearest")
+    values: np.ndarray = map_coordinates(image, points, order=1, mode="nearest")
+    return values

@@ -1,28 +1,128 @@
 """Every method on the test split, by noise and C: quality and fidelity."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from temdenoise.images.datasets import DataSet, evenly
-from temdenoise.images.noise import corrupt
-from temdenoise.judging import fidelity
-from temdenoise.judging.baselines import BASELINES, tune
-from temdenoise.judging.detector import Detector, Features
-from temdenoise.judging.metrics import ms_ssim, psnr
-from temdenoise.learning.inference import Denoiser
-from temdenoise.seeding import generator
-from temdenoise.storage import forget
+from temdenoise.foundation.seeding import generator
+from temdenoise.foundation.sequences import evenly_spaced
+from temdenoise.images.datasets import DataSet
+from temdenoise.images.noise import NoiseOptions, corrupt
+from temdenoise.images.storage import forget
+from temdenoise.judging.classical import BASELINES, tune
+from temdenoise.judging.crystals import KEYS, Rows, by_crystal, pooled
+from temdenoise.judging.detector import Detector
+from temdenoise.judging.fidelity import ComparedDefects
+from temdenoise.judging.merits import FIDELITY, QUALITY, DenoisedImage, Measured, Tiling, Truth
+from temdenoise.learning.inference import Model
 
 Denoise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+Sites = Sequence[Sequence[Mapping[str, Any]]]
+Settings = Mapping[float, Mapping[str, tuple[float | None, float]]]
 
 TUNED = 64
 """Frames of each C that classical methods are tuned on, or fewer; bounds memory and time."""
 
 TILED = 2
 """Images of each C that are also denoised in small tiles, which takes six times as long."""
+
+COLUMNS = {"defects": ("crystal", *KEYS, "kind", "element", "n_defects", "found", "recall")}
+"""Columns of the tables that may have no rows."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under what methods are evaluated.
+
+    Attributes
+    ----------
+    noise
+        The noise of the frames.
+    c_noise_train
+        Range of C the specialists were trained on.
+    patch
+        Tile side at which seams are looked for [pixels].
+    seed
+        Of the featureless noisy images.
+    """
+
+    noise: str
+    c_noise_train: Sequence[float]
+    patch: int
+    seed: int
+
+
+class Tables(NamedTuple):
+    """The evaluation of one crystal; rows of dictionaries.
+
+    Attributes
+    ----------
+    quality
+        One row per method and C: method, trained_on, noise, c_noise, region, and `QUALITY`.
+    fidelity
+        The same with `FIDELITY`; of the networks trained on one noise, those of this noise alone.
+    frames
+        method, c_noise, region, image, ms_ssim of every frame that these networks denoised.
+    defects
+        One row per method, C and kind of defect: kind, element, n_defects, found, recall.
+    """
+
+    quality: Rows
+    fidelity: Rows
+    frames: Rows
+    defects: Rows
+
+
+class Picture(NamedTuple):
+    """Images of an evaluation that are shown later.
+
+    Attributes
+    ----------
+    name
+        The method that denoised them, or ``worst``.
+    stack
+        Shape (n, quantities, x, y).
+    about
+        What they are: ``quantity``, and which frames.
+    """
+
+    name: str
+    stack: np.ndarray
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of one noise.
+
+    Attributes
+    ----------
+    tables
+        By name: quality, fidelity, defects, tuned, and of several crystals also crystals.
+    worst
+        The frames that the networks denoised worst, see `worst_frames`.
+    """
+
+    tables: Mapping[str, Rows]
+    worst: Rows
+
+    def summary(self) -> str:
+        """Say how the specialist compares at the weakest and at the strongest noise."""
+        quality = self.tables["quality"]
+        own = {
+            row["c_noise"]: row["ms_ssim"]
+            for row in quality
+            if row["trained_on"] == row["noise"] and row["method"] == "cnn"
+        }
+        low, high = min(own), max(own)
+        strongest = [row for row in quality if row["c_noise"] == high]
+        best = max(strongest, key=lambda row: row["ms_ssim"])
+        return (
+            f"MS-SSIM of the specialist {own[low]:.4f} at C = {low:g}, {own[high]:.4f} at "
+            f"C = {high:g}; best there: {best['method'].replace('_', ' ')}, {best['ms_ssim']:.4f}"
+        )
 
 
 def region(c_noise: float, trained: Sequence[float]) -> str:
@@ -54,7 +154,7 @@ class Method:
     name: str
     trained_on: str
     denoise: Denoise
-    model: Denoiser | None = None
+    model: Model | None = None
 
 
 def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
@@ -76,7 +176,7 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
                 baseline,
                 [
                     (data.noisy[frame.index], data.clean[frame.image])
-                    for frame in evenly(data.at(c_noise), TUNED)
+                    for frame in evenly_spaced(data.at(c_noise), TUNED)
                 ],
             )
             for name, baseline in BASELINES.items()
@@ -87,47 +187,34 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
 
 
 def methods(
-    models: Sequence[Denoiser], settings: Mapping[str, tuple[float | None, float]]
+    models: Sequence[Model], settings: Mapping[str, tuple[float | None, float]]
 ) -> Iterator[Method]:
     """List everything that is compared at one C.
 
     Parameters
     ----------
     models
-        Trained denoisers; `about` says ``method`` and ``trained_on``.
+        Trained denoisers.
     settings
         Parameter and sigma of each classical method, see `tuned`.
     """
     for name, (parameter, sigma) in settings.items():
 
-        def classical(noisy, apply=BASELINES[name].apply, parameter=parameter, sigma=sigma):
-            return apply(noisy, parameter=parameter, sigma=sigma), None
+        def classical(
+            noisy: np.ndarray,
+            name: str = name,
+            parameter: float | None = parameter,
+            sigma: float = sigma,
+        ) -> tuple[np.ndarray, None]:
+            return BASELINES[name].apply(noisy, parameter=parameter, sigma=sigma), None
 
         yield Method(name, "", classical)
     for model in models:
-        yield Method(model.about["method"], model.about["trained_on"], model.denoise, model)
+        about = model.description
+        yield Method(about.method, about.trained_on, model.denoise, model)
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What is known of a test image.
-
-    Attributes
-    ----------
-    clean
-        Normalised, shape (x, y).
-    features
-        What the detector finds in it.
-    sites
-        Known defects: ``kind``, ``element``, ``x``, ``y`` [pixels].
-    """
-
-    clean: np.ndarray
-    features: Features
-    sites: Sequence[Mapping[str, Any]]
-
-
-def truths(data: DataSet, detector: Detector, sites: Sequence[Sequence[Mapping]]) -> list[Truth]:
+def truths(data: DataSet, detector: Detector, sites: Sites) -> list[Truth]:
     """Measure the clean images of a split once for all methods and noises."""
     return [
         Truth(np.asarray(clean), detector.features(clean), known)
@@ -135,19 +222,16 @@ def truths(data: DataSet, detector: Detector, sites: Sequence[Sequence[Mapping]]
     ]
 
 
-def judge(
+def evaluate(
     data: DataSet,
-    models: Sequence[Denoiser],
+    models: Sequence[Model],
     *,
-    noise: str,
-    c_noise_train: Sequence[float],
-    settings: Mapping[float, Mapping[str, tuple[float | None, float]]],
+    settings: Settings,
     detector: Detector,
-    sites: Sequence[Sequence[Mapping[str, Any]]],
-    patch: int,
-    seed: int,
-) -> tuple[list[dict[str, Any]], ...]:
-    """Compare all methods on the frames of one noise.
+    sites: Sites,
+    conditions: Conditions,
+) -> Tables:
+    """Compare all methods on the frames of one noise and crystal.
 
     Parameters
     ----------
@@ -155,61 +239,54 @@ def judge(
         The test split.
     models
         Trained denoisers.
-    noise
-        The noise of the frames.
-    c_noise_train
-        Range of C the specialists were trained on.
     settings
         Of the classical methods, see `tuned`.
     detector
-        The one detector, see `fidelity.calibrate`.
+        The one detector, see `detector.calibrate`.
     sites
         Known defects of each test image [pixels].
-    patch
-        Tile side at which seams are looked for [pixels].
-    seed
-        Of the noise on images that hold nothing.
-
-    Returns
-    -------
-    quality, fidelity, frames, defects : list of dict
-        One row per method and C. Quality: method, trained_on, noise, c_noise, region,
-        ms_ssim, psnr_db (means over images), n_images. Fidelity: see `Tally.row`;
-        of the networks trained on one noise, those of this noise alone. Frames: method,
-        c_noise, region, image, ms_ssim of every frame that these networks denoised. Defects:
-        see `Tally.rows_by_kind`.
+    conditions
+        Noise, trained range, tiles and seed.
     """
     known = truths(data, detector, sites)
-    tables: tuple[list, ...] = ([], [], [], [])
+    tables = Tables([], [], [], [])
     for c_noise in data.c_noise:
-        empty = _nothing(data, noise, c_noise, seed)
+        featureless = featureless_images(data, c_noise, conditions)
         for method in methods(models, settings[c_noise]):
             about = {
                 "method": method.name,
                 "trained_on": method.trained_on,
-                "noise": noise,
+                "noise": conditions.noise,
                 "c_noise": c_noise,
-                "region": region(c_noise, c_noise_train),
+                "region": region(c_noise, conditions.c_noise_train),
             }
-            scores, psnrs, tally = [], [], Tally(detector, patch)
-            judged = method.trained_on in ("", "all", noise)
-            for frame in data.at(c_noise):
-                noisy, truth = np.asarray(data.noisy[frame.index]), known[frame.image]
+            quality, fidelity = Measured(QUALITY, detector), Measured(FIDELITY, detector)
+            defects: list[ComparedDefects] = []
+            # whether a network trained on another noise keeps the features is not asked
+            belongs = method.trained_on in ("", "all", conditions.noise)
+            for number, frame in enumerate(data.at(c_noise)):
+                noisy = np.asarray(data.noisy[frame.index])
                 denoised, sigma = method.denoise(noisy)
-                scores.append(ms_ssim(denoised=denoised, clean=truth.clean))
-                psnrs.append(psnr(denoised=denoised, clean=truth.clean))
-                if judged:
-                    tiled = method.model if tally.images < TILED else None
-                    tally.add(noisy, denoised, sigma, truth, tiled)
+                tiling = None
+                if method.model is not None and number < TILED:
+                    tiling = Tiling(method.model, conditions.patch)
+                truth = known[frame.image]
+                image = DenoisedImage(noisy, denoised, sigma, detector, truth, tiling)
+                quality.add(image)
+                if belongs:
+                    fidelity.add(image)
+                    defects.append(image.defects)
                 forget(data.noisy)
                 forget(data.clean)
-            if judged:
-                for noisy in empty:
-                    tally.add_empty(method.denoise(noisy)[0])
-                tables[1].append(about | tally.row())
-                tables[3].extend(about | row for row in tally.rows_by_kind())
-            if judged and method.model is not None:
-                tables[2].extend(
+            tables.quality.append(about | quality.row())
+            if not belongs:
+                continue
+            for noisy in featureless:
+                fidelity.add(DenoisedImage(noisy, *method.denoise(noisy), detector))
+            tables.fidelity.append(about | fidelity.row())
+            tables.defects.extend(about | row for row in rows_by_kind(defects))
+            if method.model is not None:
+                tables.frames.extend(
                     {
                         "method": method.name,
                         "c_noise": c_noise,
@@ -217,162 +294,165 @@ def judge(
                         "image": frame.image,
                         "ms_ssim": score,
                     }
-                    for frame, score in zip(data.at(c_noise), scores, strict=True)
+                    for frame, score in zip(data.at(c_noise), quality.kept["ms_ssim"], strict=True)
                 )
-            quality = {
-                "ms_ssim": float(np.mean(scores)),
-                "psnr_db": float(np.mean(psnrs)),
-                "n_images": len(scores),
-            }
-            tables[0].append(about | quality)
     return tables
 
 
-def worst_frames(frames: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def evaluate_noise(
+    validation: DataSet,
+    test: DataSet,
+    models: Sequence[Model],
+    *,
+    crystals: Sequence[tuple[str, Detector]],
+    sites: Sites,
+    conditions: Conditions,
+) -> Evaluation:
+    """Compare all methods on one noise, each crystal with its own detector.
+
+    Parameters
+    ----------
+    validation
+        The split that classical methods are tuned on.
+    test
+        The split that all are compared on; its images are of each crystal alternately.
+    models
+        Trained denoisers.
+    crystals
+        Name and detector of each crystal.
+    sites
+        Known defects of each test image [pixels].
+    conditions
+        Noise, trained range, tiles and seed.
+    """
+    settings, n_crystals = tuned(validation), len(crystals)
+    names = [name for name, _ in crystals]
+    parts = [
+        evaluate(
+            test.of_crystal(number, n_crystals),
+            models,
+            settings=settings,
+            detector=detector,
+            sites=sites[number::n_crystals],
+            conditions=conditions,
+        )
+        for number, (_, detector) in enumerate(crystals)
+    ]
+    quality, fidelity = [part.quality for part in parts], [part.fidelity for part in parts]
+    tables: dict[str, Rows] = {
+        "quality": pooled(quality),
+        "fidelity": pooled(fidelity),
+        "defects": [
+            {"crystal": name, **row}
+            for name, part in zip(names, parts, strict=True)
+            for row in part.defects
+        ],
+        "tuned": [
+            {
+                "method": name,
+                "noise": conditions.noise,
+                "c_noise": c,
+                "parameter": parameter,
+                "sigma": sigma,
+            }
+            for c, chosen in settings.items()
+            for name, (parameter, sigma) in chosen.items()
+            if parameter is not None
+        ],
+    }
+    if n_crystals > 1:
+        tables["crystals"] = by_crystal(names, quality, fidelity)
+    frames = [
+        row | {"image": row["image"] * n_crystals + number}
+        for number, part in enumerate(parts)
+        for row in part.frames
+    ]
+    return Evaluation(tables, worst_frames(frames))
+
+
+def worst_frames(frames: Rows) -> Rows:
     """Choose the worst frame of the specialist where it was trained, of the universal beyond."""
     wanted = (("cnn", "interpolation"), ("universal", "extrapolation"))
     groups = [[f for f in frames if (f["method"], f["region"]) == pair] for pair in wanted]
     return [min(group, key=lambda frame: frame["ms_ssim"]) for group in groups if group]
 
 
-def _nothing(data: DataSet, noise: str, c_noise: float, seed: int) -> list[np.ndarray]:
-    """Noise on empty space, and on a flat image of the mean brightness."""
-    shape = data.clean.shape[1:]
+def pictures(
+    test: DataSet, models: Sequence[Model], worst: Rows, *, noise: str
+) -> Iterator[Picture]:
+    """Denoise what is shown of one noise: the first test image at every C, and the worst frames.
+
+    Parameters
+    ----------
+    test
+        The test split.
+    models
+        Trained denoisers; those of other noises are left out.
+    worst
+        See `Evaluation`.
+    noise
+        The noise of the frames.
+    """
+    shown = {
+        model.description.method: model
+        for model in models
+        if model.description.trained_on in ("all", noise)
+    }
+    first = [frame for frame in test.frames if frame.image == 0]
+    for method, model in shown.items():
+        stack = np.stack([np.stack(model.denoise(test.noisy[frame.index])) for frame in first])
+        c_noise = [frame.c_noise for frame in first]
+        yield Picture(method, stack, {"quantity": "denoised, sigma", "c_noise": c_noise})
+    stacks = []
+    for row in worst:
+        frame = next(f for f in test.at(row["c_noise"]) if f.image == row["image"])
+        noisy, clean = np.asarray(test.noisy[frame.index]), np.asarray(test.clean[frame.image])
+        stacks.append(np.stack([noisy, *shown[row["method"]].denoise(noisy), clean]))
+    about = {"quantity": "noisy, denoised, sigma, clean", "frames": worst}
+    yield Picture("worst", np.stack(stacks), about)
+
+
+def featureless_images(data: DataSet, c_noise: float, conditions: Conditions) -> list[np.ndarray]:
+    """Make noisy images of empty space, and of a flat image of the mean brightness."""
+    shape, noise = data.clean.shape[1:], conditions.noise
     levels = (min(float(data.clean.min()), 0.0), float(np.mean(data.clean)))
     scale = data.manifest.get("scale", {"offset": 0.0, "range": 1.0})
+    options = NoiseOptions(
+        background_correlation=data.manifest.get("background_correlation", 0.25),
+        pedestal=scale["offset"] / scale["range"],
+    )
     return [
         corrupt(
             np.full(shape, level),
             noise=noise,
             c_noise=c_noise,
-            rng=generator(seed, "nothing", noise, number, repr(c_noise)),
-            background_correlation=data.manifest.get("background_correlation", 0.25),
-            pedestal=scale["offset"] / scale["range"],
+            # the name of the stream decides the numbers
+            rng=generator(conditions.seed, "nothing", noise, number, repr(c_noise)),
+            options=options,
         )
         for number, level in enumerate(levels)
     ]
 
 
-@dataclass
-class Tally:
-    """Sums up the fidelity of one method at one C, image by image.
+def rows_by_kind(defects: Sequence[ComparedDefects]) -> Rows:
+    """Return one row per kind of defect: kind, element, n_defects, found, recall.
 
-    Attributes
+    Parameters
     ----------
-    detector
-        The one detector.
-    patch
-        Tile side at which seams are looked for [pixels].
+    defects
+        Of each image of one method and C, see `fidelity.compare_defects`.
     """
-
-    detector: Detector
-    patch: int
-    images: int = 0
-    features: list[dict[str, Any]] = field(default_factory=list)
-    defects: list[dict[str, Any]] = field(default_factory=list)
-    seams: list[dict[str, float]] = field(default_factory=list)
-    tiled_minus_whole: list[float] = field(default_factory=list)
-    covered: list[float] = field(default_factory=list)
-    invented: int = 0
-    empty_pixels: float = 0.0
-
-    def add(
-        self,
-        noisy: np.ndarray,
-        denoised: np.ndarray,
-        sigma: np.ndarray | None,
-        truth: Truth,
-        model: Denoiser | None,
-    ) -> None:
-        """Judge one denoised image; with its model, also what tiles do to it."""
-        shape = denoised.shape
-        found = self.detector.features(denoised)
-        self.images += 1
-        self.features.append(
-            fidelity.compare_features(found, truth.features, truth.sites, self.detector, shape)
-        )
-        self.defects.append(
-            fidelity.compare_defects(
-                self.detector.defects(denoised), truth.sites, self.detector, shape
-            )
-        )
-        if model is not None:
-            # in tiles as small as the patches of the training, and at once
-            tiled, whole = model.denoise(noisy, tile=self.patch)[0], model.at_once(noisy)
-            self.tiled_minus_whole.append(float(np.abs(tiled - whole).max()))
-            self.seams.append(fidelity.seam_gradients(tiled, whole, tile=self.patch))
-        if sigma is not None:
-            self.covered.append(float(np.mean(np.abs(denoised - truth.clean) <= sigma)))
-
-    def add_empty(self, denoised: np.ndarray) -> None:
-        """Count what is found where there is nothing."""
-        found = self.detector.features(denoised)
-        self.invented += int(self.detector.inside(found.centres, denoised.shape).sum())
-        sides = [max(0.0, side - 1 - 2 * self.detector.border) for side in denoised.shape]
-        self.empty_pixels += float(np.prod(sides))
-
-    def row(self) -> dict[str, Any]:
-        """Return the fidelity; what does not apply is empty.
-
-        Returns
-        -------
-        dict
-            pore_centre_rmse_pm, roundness_bias, roundness_rmse (of pores that are found
-            and not beside a defect),
-            pore_f1, defect_precision, defect_recall, defect_f1, n_defects, seam_ratio,
-            tiled_minus_whole_max, invented_per_nm2, coverage_68, n_images.
-        """
-        distances = np.concatenate([f["squared_distance"] for f in self.features])
-        errors = np.concatenate([f["roundness_error"] for f in self.features])
-        pores, defects = (_scores(counts) for counts in (self.features, self.defects))
-        area = self.empty_pixels * (self.detector.sampling / 10) ** 2
-        return {
-            "pore_centre_rmse_pm": _or_empty(
-                100 * self.detector.sampling * np.sqrt(np.mean(distances))
-                if len(distances)
-                else None
-            ),
-            "roundness_bias": _or_empty(np.mean(errors) if len(errors) else None),
-            "roundness_rmse": _or_empty(np.sqrt(np.mean(errors**2)) if len(errors) else None),
-            "pore_f1": pores["f1"],
-            "defect_precision": defects["precision"],
-            "defect_recall": defects["recall"],
-            "defect_f1": defects["f1"],
-            "n_defects": sum(counts["true"] for counts in self.defects),
-            "seam_ratio": _or_empty(fidelity.seam_ratio(self.seams)),
-            "tiled_minus_whole_max": _or_empty(max(self.tiled_minus_whole, default=None)),
-            "invented_per_nm2": _or_empty(self.invented / area if area else None),
-            "coverage_68": _or_empty(np.mean(self.covered) if self.covered else None),
-            "n_images": self.images,
+    total: dict[tuple[str, str], np.ndarray] = {}
+    for counts in defects:
+        for kind, pair in counts["by_kind"].items():
+            total[kind] = total.get(kind, np.zeros(2, dtype=int)) + pair
+    return [
+        {
+            "kind": kind,
+            "element": element,
+            "n_defects": int(true),
+            "found": int(found),
+            "recall": float(found / true),
         }
-
-    def rows_by_kind(self) -> list[dict[str, Any]]:
-        """Return one row per kind of defect: kind, element, n_defects, found, recall."""
-        total: dict[tuple[str, str], np.ndarray] = {}
-        for counts in self.defects:
-            for kind, tally in counts["by_kind"].items():
-                total[kind] = total.get(kind, np.zeros(2, dtype=int)) + tally
-        return [
-            {
-                "kind": kind,
-                "element": element,
-                "n_defects": int(true),
-                "found": int(found),
-                "recall": float(found / true),
-            }
-            for (kind, element), (true, found) in sorted(total.items())
-        ]
-
-
-def _scores(counts: Sequence[Mapping[str, Any]]) -> dict[str, float | str]:
-    """Precision, recall and F1; empty where nothing can be counted."""
-    true, found, paired = (sum(c[key] for c in counts) for key in ("true", "found", "paired"))
-    return {
-        "precision": paired / found if found else "",
-        "recall": paired / true if true else "",
-        "f1": 2 * paired / (true + found) if true + found else "",
-    }
-
-
-def _or_empty(value: float | None) -> float | str:
-    return "" if value is None or not np.isfinite(value) else float(value)
+        for (kind, element), (true, found) in sorted(total.items())
+    ]

@@ -1,7 +1,7 @@
 """Fidelity: whether pores (or atoms) and defects are where they should be, and round."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -10,8 +10,27 @@ from scipy.spatial import cKDTree
 from temdenoise.judging.detector import Detector, Features, checked_image, group_sites
 
 
+class ComparedFeatures(TypedDict):
+    """What `compare_features` returns."""
+
+    squared_distance: np.ndarray
+    roundness_error: np.ndarray
+    true: int
+    found: int
+    paired: int
+
+
+class ComparedDefects(TypedDict):
+    """What `compare_defects` returns."""
+
+    true: int
+    found: int
+    paired: int
+    by_kind: dict[tuple[str, str], list[int]]
+
+
 def match(found: np.ndarray, true: np.ndarray, *, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pair points so that the sum of squared distances is least (Hungarian method).
+    """Pair points so that the sum of squared distances is smallest (Hungarian method).
 
     Parameters
     ----------
@@ -43,7 +62,7 @@ def compare_features(
     sites: Sequence[Mapping[str, Any]],
     detector: Detector,
     shape: Sequence[int],
-) -> dict[str, np.ndarray | int]:
+) -> ComparedFeatures:
     """Compare the features of a denoised image with those of the clean one.
 
     Parameters
@@ -58,7 +77,7 @@ def compare_features(
 
     Returns
     -------
-    dict
+    ComparedFeatures
         ``squared_distance`` [pixels²] and ``roundness_error`` of each pair that is measured;
         the numbers ``true``, ``found`` and ``paired`` of features off the border.
     """
@@ -86,7 +105,7 @@ def compare_defects(
     sites: Sequence[Mapping[str, Any]],
     detector: Detector,
     shape: Sequence[int],
-) -> dict[str, int]:
+) -> ComparedDefects:
     """Count true, found and paired defects.
 
     Sites on the border, and those of a kind that does not show, count neither
@@ -94,7 +113,7 @@ def compare_defects(
 
     Returns
     -------
-    dict
+    ComparedDefects
         ``true``, ``found``, ``paired``; ``by_kind``: how many there were and how many
         were found, of every kind alone or together with others, those that do not show too.
     """

@@ -1,24 +1,15 @@
-"""What makes training patches as varied as real frames: angle, pixel size, edges, contrast."""
-
-from collections.abc import Sequence
+"""What makes training patches as varied as micrographs: angle, pixel size, edges, contrast."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.special import expit
 
 from temdenoise.images.noise import smooth_background
+from temdenoise.learning.options import PatchOptions
 
 
 def draw_patch(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    patch: int,
-    sampling: float,
-    rotation: bool,
-    samplings: Sequence[float] | None,
-    stretch: float = 0.0,
-    blur: float = 0.0,
+    image: np.ndarray, rng: np.random.Generator, options: PatchOptions, *, sampling: float
 ) -> tuple[np.ndarray, float]:
     """Cut a patch out of an image, turned, stretched, resampled (cubic spline) and blurred.
 
@@ -28,20 +19,12 @@ def draw_patch(
         Shape (x, y).
     rng
         Where the randomness comes from.
-    patch
-        Side of the patch [pixels].
+    options
+        Its `patch`, `rotation`, `pixel_range`, `stretch` and `blur`. Stretching stands for
+        distorted scans, and makes other lattices of those there are, too. A blurred patch keeps
+        its contrast.
     sampling
         Pixel size of the image [Å].
-    rotation
-        Whether the patch is turned by an angle drawn from all.
-    samplings
-        Range its pixel size is drawn from, as often from every octave [Å]; None: the image's.
-    stretch
-        Largest logarithm of the ratio of its pixel sizes along its two axes, as a scan that is
-        distorted has them; it makes other lattices of those there are, too.
-    blur
-        Largest standard deviation of a Gaussian probe beyond the image's own [Å]. The
-        patch keeps its contrast.
 
     Returns
     -------
@@ -55,39 +38,41 @@ def draw_patch(
     ValueError
         If the patch does not fit into the image.
     """
-    angle = rng.uniform(0, 2 * np.pi) if rotation else 0.0
+    side, stretch = options.patch, options.stretch
+    angle = rng.uniform(0, 2 * np.pi) if options.rotation else 0.0
     step = 1.0
-    if samplings is not None:
-        step = float(np.exp(rng.uniform(*np.log(samplings)))) / sampling
-    offsets = (np.arange(patch) - (patch - 1) / 2) * step
+    if options.pixel_range is not None:
+        step = float(np.exp(rng.uniform(*np.log(options.pixel_range)))) / sampling
+    offsets = (np.arange(side) - (side - 1) / 2) * step
     wider = np.exp(rng.uniform(-stretch, stretch) / 2) if stretch else 1.0
     u, v = np.meshgrid(offsets * wider, offsets / wider, indexing="ij")
     x, y = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
     reach = max(float(x.max()), float(y.max()))
-    room = [side - 1 - 2 * reach for side in image.shape]
-    if min(room) < 0:
+    free = [n - 1 - 2 * reach for n in image.shape]
+    if min(free) < 0:
         raise ValueError(
-            f"a patch of {patch} pixels of {step * sampling:.3g} Å, turned by "
+            f"a patch of {side} pixels of {step * sampling:.3g} Å, turned by "
             f"{np.degrees(angle):.0f}°, does not fit into an image of {image.shape} pixels of "
             f"{sampling:g} Å; use larger images or a smaller patch"
         )
-    centre = [reach + rng.uniform(0, free) for free in room]
+    centre = [reach + rng.uniform(0, width) for width in free]
     # the part needed alone: the spline is fitted to all it is given
     low = [max(0, int(c - reach) - 8) for c in centre]
     part = image[tuple(slice(n, int(c + reach) + 10) for n, c in zip(low, centre, strict=True))]
     where = [x + centre[0] - low[0], y + centre[1] - low[1]]
     cut = map_coordinates(np.asarray(part, dtype=np.float64), where, order=3, mode="mirror")
-    if blur:
-        cut = _blurred(cut, rng.uniform(0, blur) / (step * sampling))
+    if options.blur:
+        cut = _blurred(cut, rng.uniform(0, options.blur) / (step * sampling))
     return cut.astype(image.dtype), step
 
 
 def _blurred(patch: np.ndarray, width: float) -> np.ndarray:
     """Convolve with a Gaussian [pixels], and bring the contrast back to what it was."""
     blurred = gaussian_filter(patch, width, mode="mirror")
-    mean, left = patch.mean(), blurred.std()
-    # what is hardly there any more would be rounding errors, blown up
-    return mean + (blurred - mean) * min(patch.std() / max(left, 1e-12), 10.0)
+    mean, left = float(patch.mean()), float(blurred.std())
+    # rounding errors of a patch that is nearly flat must not be amplified
+    scaled: np.ndarray = mean + (blurred - mean) * min(float(patch.std()) / max(left, 1e-12), 10.0)
+    return scaled
 
 
 def partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
@@ -99,8 +84,8 @@ def partly_empty(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) 
     x, y = (np.arange(n) - (n - 1) / 2 for n in clean.shape)
     across = np.add.outer(x * np.cos(angle), y * np.sin(angle))
     edge = rng.uniform(-0.4, 0.4) * clean.shape[0]
-    share = expit((across - edge) / softness)
-    return (clean + (level - clean) * share).astype(clean.dtype)
+    fraction = expit((across - edge) / softness)
+    return _mixed(clean, level, fraction)
 
 
 def with_edge(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> np.ndarray:
@@ -121,16 +106,21 @@ def with_edge(clean: np.ndarray, rng: np.random.Generator, *, vacuum: float) -> 
     correlation = max(clean.shape) * rng.uniform(0.15, 0.8)
     field = smooth_background(clean.shape, rng, correlation=correlation)
     level, softness = rng.uniform(-0.6, 0.6), rng.uniform(1, 4) / correlation
-    share = expit((field - level) / softness)
-    return (clean + (vacuum - clean) * share).astype(clean.dtype)
+    fraction = expit((field - level) / softness)
+    return _mixed(clean, vacuum, fraction)
+
+
+def _mixed(clean: np.ndarray, level: float, fraction: np.ndarray) -> np.ndarray:
+    """Bring each pixel nearer to a level, by a fraction of the way."""
+    mixed: np.ndarray = (clean + (level - clean) * fraction).astype(clean.dtype)
+    return mixed
 
 
 def with_slow_part(clean: np.ndarray, noisy: np.ndarray, *, width: float) -> np.ndarray:
     """Give a clean patch what varies slowly in its noisy one: background, contamination.
 
-    Whoever denoises a micrograph keeps what is smoother than any lattice as it was recorded.
-    A network that were asked to take it off would have to guess an unknown brightness, and learn
-    little else.
+    Nothing in a micrograph says how bright a slow background is. A network that had to remove it
+    would learn to guess, and little else.
 
     Parameters
     ----------
@@ -140,7 +130,8 @@ def with_slow_part(clean: np.ndarray, noisy: np.ndarray, *, width: float) -> np.
         Standard deviation of the Gaussian whose part is kept [pixels].
     """
     slow = gaussian_filter(noisy.astype(np.float64) - clean, width, mode="reflect")
-    return (clean + slow).astype(clean.dtype)
+    kept: np.ndarray = (clean + slow).astype(clean.dtype)
+    return kept
 
 
 SLACK = 0.3

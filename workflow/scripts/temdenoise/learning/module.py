@@ -5,41 +5,42 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from torch import Tensor
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from temdenoise.files import atomic, write_table
-from temdenoise.learning.hardware import PRECISIONS
-from temdenoise.learning.networks import ONE_SIGMA, UNet
+from temdenoise.foundation.files import atomic, write_table
+from temdenoise.learning.devices import PRECISIONS
+from temdenoise.learning.networks import ONE_SIGMA
+from temdenoise.learning.options import OptimisationOptions
 
-_ENOUGH = 0.045  # errors below this share of C count no more
+_ENOUGH = 0.045  # errors below this fraction of C count no more
 _LONGEST_GRADIENT = 1.0
-_EXACT = 1e-4  # what the network sees; errors below it are none
+_EXACT = 1e-4  # error that counts as none [what the network sees]
 _NAMES = {lightnings: ours for ours, lightnings in PRECISIONS.items()}
 
 
 class DenoisingModule(lightning.LightningModule):
-    """Lightning's view of the training: loss, optimiser, averaged weights, history."""
+    """Lightning's view of the training: loss, optimiser, averaged weights, history.
 
-    def __init__(
-        self,
-        network: UNet,
-        *,
-        steps: int,
-        learning_rate: float,
-        average: float,
-        quadratic_below: float = 0.05,
-        weak: float = 1.0,
-        middle: float = 1.0,
-    ):
+    Parameters
+    ----------
+    network
+        A `networks.DenoisingNetwork`.
+    options
+        Of the optimisation.
+    c_noise_middle
+        Middle of the trained range of C, where a patch has the weight 1.
+    """
+
+    def __init__(self, network: nn.Module, options: OptimisationOptions, *, c_noise_middle: float):
         super().__init__()
         self.network = network
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average))
-        # nothing else would several processes wait for: they exchange what asks for gradients
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.average))
+        # several processes exchange, and wait for, the gradients of all that asks for them
         self.average.requires_grad_(False)
-        self.steps, self.learning_rate = steps, learning_rate
-        self.quadratic_below, self.weak, self.middle = quadratic_below, weak, middle
+        self.options, self.c_noise_middle = options, c_noise_middle
         self.history: list[dict[str, Any]] = []
         self._losses: list[Tensor] = []
 
@@ -49,17 +50,17 @@ class DenoisingModule(lightning.LightningModule):
         The image: the logarithm of each patch's squared error, so that a tenth less error is
         worth the same at every strength and kind of noise. Where the sum of the errors counts, a
         network for several noises leaves to the easiest of them, salt and pepper, many times
-        the error that it could have. Errors of a small share of the noise are exact
+        the error that it could have. Errors of a small fraction of the noise are exact
         enough: a patch without structure would else count more than all others. The square
         is Huber's, and grows no more than linearly beyond 0.05 by default, since
         a few pixels that cannot be known are no reason to change all others. Where noise is
-        far stronger than the lattice, the plain square (least for the mean of what may be
-        there) is what predicts best. A patch counts as any other by the share `weak`, and by
-        the rest in proportion to its C over the `middle` of the range: strong noise has most
-        to be learned.
+        far stronger than the lattice, the plain square (smallest for the mean of what may be
+        there) is what predicts best. The weight of a patch is linear in its C, from
+        `low_noise_weight` without noise to 1 in the middle of the range: in strong noise there
+        is most to learn.
 
-        Sigma: the pinball loss of the logarithms, least where 68.27 % of the absolute errors are
-        smaller. It asks for the definition itself and for no distribution of the errors, and
+        Sigma: the pinball loss of the logarithms, smallest where 68.27 % of the absolute errors
+        are smaller. It asks for the definition itself and for no distribution of the errors, and
         for pixels that are nearly exact as for others.
         """
         noisy, clean, c_noise = batch
@@ -67,13 +68,14 @@ class DenoisingModule(lightning.LightningModule):
         away = (denoised.detach() - clean).abs()
         self._losses.append(away.mean())
         self.log("train_l1", self._losses[-1], prog_bar=True, logger=False)
-        beta = self.quadratic_below
+        beta = self.options.quadratic_below
         error = functional.smooth_l1_loss(denoised, clean, beta=beta, reduction="none")
         square = 2 * beta * error.mean(dim=(1, 2, 3))
         missing = torch.log((away + _EXACT) / (sigma + _EXACT))
         doubt = torch.maximum(ONE_SIGMA * missing, (ONE_SIGMA - 1) * missing)
         enough = (_ENOUGH * c_noise) ** 2 + _EXACT**2
-        weight = self.weak + (1 - self.weak) * c_noise / self.middle
+        low = self.options.low_noise_weight
+        weight = low + (1 - low) * c_noise / self.c_noise_middle
         return (weight * torch.log(square + enough)).mean() + doubt.mean()
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -97,7 +99,7 @@ class DenoisingModule(lightning.LightningModule):
         self.history.append(
             {
                 "step": self.global_step,
-                "learning_rate": self.lr_schedulers().get_last_lr()[0],
+                "learning_rate": self._schedule.get_last_lr()[0],
                 "train_l1": float(losses.mean()),
                 "val_l1": float(self.trainer.callback_metrics["val_l1"]),
                 "precision": _NAMES[self.trainer.precision],
@@ -116,37 +118,46 @@ class DenoisingModule(lightning.LightningModule):
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """Let no step count for many, here since Lightning clips for no fused optimiser.
 
-        Once a gradient of a thousand times the usual made Adam throw away what 600 steps had
-        learned, and once, clipped at 10, a network ceased to learn while the learning rate was
+        A single gradient of a thousand times the usual length makes Adam lose what 600 steps have
+        learned; clipped at 10, a network can still cease to learn while the learning rate is
         highest.
         """
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam with a one-cycle learning rate."""
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.learning_rate, total_steps=self.steps, pct_start=0.2
+        rate = self.options.learning_rate
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=rate, total_steps=self.options.steps, pct_start=0.2
         )
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": self._schedule, "interval": "step"},
         }
 
 
 class Keep(lightning.Callback):
-    """Write checkpoint and metrics after every epoch, whole or not at all."""
+    """Write checkpoint and metrics after every epoch, whole or not at all.
 
-    def __init__(self, work: Path):
-        self.work = work
+    Parameters
+    ----------
+    module
+        What is trained.
+    work
+        Folder to write to.
+    """
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: DenoisingModule) -> None:
+    def __init__(self, module: DenoisingModule, work: Path):
+        self.module, self.work = module, work
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         """Record the epoch, then save."""
-        module.record()
+        self.module.record()
         if not trainer.is_global_zero:
             # several processes take part, the first one writes
             trainer.save_checkpoint("")
             return
         with atomic(self.work / "last.ckpt") as path:
             trainer.save_checkpoint(path)
-        write_table(self.work / "metrics.csv", module.history)
+        write_table(self.work / "metrics.csv", self.module.history)

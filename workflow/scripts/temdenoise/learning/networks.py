@@ -1,31 +1,69 @@
-"""The denoising network."""
+"""The denoising networks, chosen by name from one table."""
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import product
+from types import MappingProxyType
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 ONE_SIGMA = 0.6827
-"""Share of the errors that sigma is to cover, as for a normal distribution."""
+"""Fraction of the errors that sigma is to cover, as for a normal distribution."""
 
 SIGMA_UNIT = 0.05
 """Normalised intensity; below about this, sigma falls off exponentially."""
+
+WIDEST = 1024
+"""Most channels of the first level."""
+
+DEEPEST = 8
+"""Most resolutions."""
+
+
+class DenoisingNetwork(Protocol):
+    """What a network of `NETWORKS` offers: a `torch.nn.Module` made by ``(width=, levels=)``.
+
+    It refuses a width or a number of levels that no training would ask for: a model file may
+    name any. In its passes it makes tensors on the device of what it is given.
+
+    Attributes
+    ----------
+    options
+        What it was made with.
+    """
+
+    options: Mapping[str, Any]
+
+    @property
+    def block(self) -> int:
+        """Sides of an image are made multiples of it [pixels]."""
+        ...
+
+    @property
+    def reach(self) -> int:
+        """Farthest a pixel of the noisy image acts [pixels]."""
+        ...
+
+    def __call__(self, noisy: Tensor) -> tuple[Tensor, Tensor]:
+        """Give image and sigma of noisy images, shape (n, 1, x, y) each."""
+        ...
 
 
 class UNet(nn.Module):
     """A U-Net that corrects a blurred image, keeps what is untouched, and says how far off it is.
 
     The estimate is a blur of the noisy image (its kernel is learned, too) plus a correction. Of
-    how far the noisy pixel lies from it, a share is kept: all where noise left a pixel alone, as
+    how far the noisy pixel lies from it, a fraction is kept: all where noise left a pixel alone, as
     salt and pepper do, next to nothing where every pixel is noisy. A network that had to name the
     noise, to be subtracted, would have to carry all of it through its features.
 
-    For the correction, the share and the error to expect, the image is first rearranged into
-    2 x 2 blocks of pixels (nothing is lost), so that the dear first level works on a quarter of
-    the pixels; the U-Net then halves the resolution `levels` - 1 times.
+    For the correction, the fraction and the error to expect, the image is first rearranged into
+    2 x 2 blocks of pixels (nothing is lost), so that the expensive first level works on a quarter
+    of the pixels; the U-Net then halves the resolution `levels` - 1 times.
 
     Parameters
     ----------
@@ -43,6 +81,9 @@ class UNet(nn.Module):
 
     def __init__(self, *, width: int, levels: int):
         super().__init__()
+        for name, value, most in (("width", width, WIDEST), ("levels", levels, DEEPEST)):
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name} = {value!r}: expected a whole number from 1 to {most}")
         self.options = {"width": width, "levels": levels}
         channels = [width * min(2**level, 4) for level in range(levels)]
         self.blur = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect", bias=False)
@@ -66,17 +107,17 @@ class UNet(nn.Module):
         )
         self.reset_parameters()
         # channels next to each other in memory: a third faster on a CPU
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
 
     @property
     def block(self) -> int:
         """Pixels that are halved together: sides are made multiples of it."""
-        return 2 ** self.options["levels"]
+        return 1 << self.options["levels"]
 
     @property
     def reach(self) -> int:
         """Farthest a pixel of the noisy image acts [pixels]."""
-        sizes = [2 ** (level + 1) for level in range(self.options["levels"])]
+        sizes = [2 << level for level in range(self.options["levels"])]
         # 3 x 3 convolutions: the stem, two per level on the way down, two on the way up
         convolutions = sizes[0] + 2 * sum(sizes) + 2 * sum(sizes[:-1])
         return convolutions + self.block
@@ -98,8 +139,11 @@ class UNet(nn.Module):
                 # the short cut already carries the signal
                 module.second.weight.data.mul_(0.5)
         nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.kept[-1].weight)
-        nn.init.constant_(self.kept[-1].bias, -3.0)  # a share of 0.05
+        # a fraction of 0.05, and an error of 0.05 to begin with
+        for head, start in ((self.kept, -3.0), (self.doubt, math.log(math.e - 1) * SIGMA_UNIT)):
+            last = cast(nn.Conv2d, head[-1])
+            nn.init.zeros_(last.weight)
+            nn.init.constant_(cast(Tensor, last.bias), start)
         # a block and its neighbours are 6 x 6 pixels, its own pixels the third and fourth of them
         profiles = [
             functional.softmax(-0.5 * ((torch.arange(6) - own) / _BLUR) ** 2, dim=0)
@@ -107,9 +151,6 @@ class UNet(nn.Module):
         ]
         kernels = torch.stack([torch.outer(x, y) for x, y in product(profiles, repeat=2)])
         self.blur.weight.data.copy_(functional.pixel_unshuffle(kernels[:, None], 2))
-        nn.init.zeros_(self.doubt[-1].weight)
-        # an error of 0.05 to begin with
-        nn.init.constant_(self.doubt[-1].bias, math.log(math.e - 1) * SIGMA_UNIT)
 
     def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor]:
         """Denoise images.
@@ -140,7 +181,7 @@ class UNet(nn.Module):
 
     def features(self, blocks: Tensor) -> Tensor:
         """Give what the U-Net sees in blocks of pixels, (n, 4, x / 2, y / 2): `width` channels."""
-        features = self.stem(blocks)
+        features: Tensor = self.stem(blocks)
         skips = []
         for level, block in enumerate(self.down):
             if level:
@@ -181,3 +222,57 @@ class _Block(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         features = functional.relu(self.first(features), inplace=True)
         return features + functional.relu(self.second(features), inplace=True)
+
+
+NETWORKS: Mapping[str, type[nn.Module]] = MappingProxyType({"unet": UNet})
+"""Networks by the name that `training.network` takes; each offers a `DenoisingNetwork`."""
+
+
+def network_of(name: str, options: Mapping[str, Any]) -> Any:
+    """Make a network with random weights.
+
+    Parameters
+    ----------
+    name
+        A key of `NETWORKS`.
+    options
+        ``width`` and ``levels``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or it cannot be made with these options.
+
+    Examples
+    --------
+    >>> network_of("unet", {"width": 8, "levels": 2}).block
+    4
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network {name!r}: expected one of {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[name](**options)
+    except TypeError as error:
+        raise ValueError(f"network {name!r} with {dict(options)}: {error}") from error
+
+
+def name_of(network: nn.Module) -> str:
+    """Name a network as `NETWORKS` does.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> name_of(UNet(width=4, levels=1))
+    'unet'
+    """
+    for name, kind in NETWORKS.items():
+        if type(network) is kind:
+            return name
+    raise ValueError(
+        f"network of type {type(network).__name__}: expected one of "
+        f"{', '.join(kind.__name__ for kind in NETWORKS.values())}, which NETWORKS names"
+    )

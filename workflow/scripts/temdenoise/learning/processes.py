@@ -25,7 +25,9 @@ START = (
 )
 
 
-def together(function: Callable, n: int, *, folder: Path, **arguments: Any) -> None:
+def run_processes(
+    function: Callable[..., object], n: int, *, folder: Path, **arguments: Any
+) -> None:
     """Run a function in several processes at once and wait for all of them.
 
     What they need to find each other stands in their environment, as
@@ -76,7 +78,7 @@ def together(function: Callable, n: int, *, folder: Path, **arguments: Any) -> N
 
 
 def work(task: str) -> None:
-    """Do one process's part; what a process runs that `together` starts."""
+    """Do one process's part; what a process runs that `run_processes` starts."""
     function, arguments, parent = pickle.loads(Path(task).read_bytes())
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     function(rank=int(os.environ["LOCAL_RANK"]), **arguments)
@@ -89,11 +91,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _codes(processes: list[subprocess.Popen]) -> list[int | None]:
+def _codes(processes: list[subprocess.Popen[bytes]]) -> list[int | None]:
     return [process.poll() for process in processes]
 
 
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+        return int(free.getsockname()[1])

@@ -1,247 +1,166 @@
-"""From one frame of a micrograph to the denoised frame, on the frame's own scale."""
+"""The network's answer to an image, on the image's own grid and scale."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from temdenoise.errors import DataError
-from temdenoise.learning.inference import TILE, Denoiser
-from temdenoise.micrographs import memory
-from temdenoise.micrographs.fitting import (
-    KEPT,
-    Fit,
-    Range,
-    background,
-    fit,
-    lattice_contrast,
-    resample,
-    shape_at,
-)
-from temdenoise.micrographs.noise_estimate import Noise, estimate, without_impulses
-from temdenoise.micrographs.spectrum import Spectrum, middle, spectrum
-from temdenoise.micrographs.stein import KNOTS, combined, supported
+from temdenoise.foundation.quantities import NoiseLevel, PixelSize
+from temdenoise.learning.description import ModelDescription
+from temdenoise.learning.inference import TILE, Model
+from temdenoise.measuring.background import background
+from temdenoise.measuring.noise import Noise
+from temdenoise.measuring.resampling import resample, shape_at, stretched
+from temdenoise.measuring.spectrum import RESOLVED
 
-LARGEST = 1e12
-"""Largest intensity: sums of squares must stay within the range of 32-bit numbers."""
+INSIDE = 0.85
+"""Coarsest pixels that are used, over the coarsest of the trained range."""
+
+STRONGEST = 0.8
+"""Noise that is aimed at, at most, over the strongest of the trained range: not its very edge."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A frame ready to be denoised.
+class Fit:
+    """How an image is fitted to a model.
+
+    Attributes
+    ----------
+    sampling
+        Pixel size the model sees [Å].
+    gain
+        Normalised intensity per intensity of the image.
+    c_noise
+        Noise the model sees [normalised intensity].
+    mean
+        Mean of the training images, which the image is shifted to [normalised intensity].
+    """
+
+    sampling: float
+    gain: float
+    c_noise: float
+    mean: float
+
+    def scaled(self, factor: float) -> "Fit":
+        """Return the fit with another intensity scale."""
+        return replace(self, gain=self.gain * factor, c_noise=self.c_noise * factor)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network makes of an image, float32, in the intensity of the image.
 
     Attributes
     ----------
     image
-        float32, shape (rows, columns), without pixels out of all proportion.
+        The image it saw, shape (rows, columns).
     sampling
-        Pixel size [Å].
-    spectrum, noise, fit
-        What was found in it, and how it is fitted to the model.
-    replaced
-        Number of pixels that were out of all proportion or missing.
-    saturated
-        Share of the pixels at the largest value, if that looks like a limit; else 0.
+        Its pixel size [Å].
+    slow
+        The slow background, which the network did not see.
+    shown
+        What the network shows, without the slow background.
+    sigma
+        The error it predicts.
+    seam
+        Largest difference, around a corner of tiles, from the image denoised in
+        one piece; NaN where one tile was enough, or it was not asked for.
     """
 
     image: np.ndarray
-    sampling: tuple[float, float]
-    spectrum: Spectrum
-    noise: Noise
-    fit: Fit
-    replaced: int
-    saturated: float
-
-
-@dataclass(frozen=True)
-class Applied:
-    """A denoised image, float32, in the intensity of the image.
-
-    Attributes
-    ----------
-    denoised, sigma
-        The image and its predicted error.
-    slow
-        The slow background, which was kept as it is.
-    seam
-        Largest difference, around a corner of tiles, from the image denoised in
-        one piece; NaN where one tile was enough.
-    """
-
-    denoised: np.ndarray
-    sigma: np.ndarray
+    sampling: PixelSize
     slow: np.ndarray
+    shown: np.ndarray
+    sigma: np.ndarray
     seam: float
 
 
-def prepare(frame: np.ndarray, trained: Range, *, sampling: tuple[float, float]) -> Prepared:
-    """Clean a frame of outliers, measure its noise and fit it to the model.
+def fit(level: NoiseLevel, noise: Noise, trained: ModelDescription, sampling: PixelSize) -> Fit:
+    """Choose pixel size and intensity scale for an image.
+
+    Pixels finer than the middle of the trained range are made as coarse as that, which
+    loses nothing a microscope resolves, averages noise and saves time; if that leaves more
+    noise than the model was trained on, as coarse as the range allows. The
+    scale gives the lattice the contrast of the training images. Noise that is still
+    too strong is scaled down to the most the model knows, so that it is at
+    least taken for noise.
 
     Parameters
     ----------
-    frame
-        Shape (rows, columns), any real type.
+    level, noise
+        Of the image.
     trained
         What the model was trained on.
     sampling
-        Pixel size [Å].
-
-    Raises
-    ------
-    DataError
-        If the frame holds no picture: no finite value, one value alone, mostly
-        missing or saturated; values above `LARGEST`; or needs more memory than there is.
+        Pixel size of the image [Å].
     """
-    memory.require(*frame.shape)
-    frame = np.ascontiguousarray(frame, dtype=np.float32)
-    missing = 1 - np.count_nonzero(np.isfinite(frame)) / frame.size
-    if missing == 1:
-        raise DataError("every pixel is missing (NaN or infinite)")
-    if missing > 0.2:
-        raise DataError(
-            f"{100 * missing:.0f} % of the pixels are missing (NaN or infinite), expected at most "
-            "20 %: cut the image to where it holds data"
-        )
-    finite = frame if missing == 0 else frame[np.isfinite(frame)]
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        raise DataError(f"every pixel has the same value, {low:g}: there is no picture in it")
-    if max(-low, high) > LARGEST:
-        raise DataError(
-            f"values from {low:g} to {high:g}, expected at most {LARGEST:g} either way: divide the "
-            "image by a constant"
-        )
-    share = float(np.mean(finite == high))
-    # values pile up at a limit; without one the largest is as rare as those just below it
-    below = np.mean((finite >= high - (high - low) / 100) & (finite < high))
-    saturated = share if share > max(5 * below, 1e-3) else 0.0
-    if saturated > 0.3:
-        raise DataError(
-            f"{100 * saturated:.0f} % of the pixels are saturated (at {high:g}), expected at most "
-            "30 %: the signal there was never recorded; take the image with less gain"
-        )
-    image, hot = without_impulses(frame)
-    if image.min() == image.max():
-        raise DataError("every pixel but single ones has the same value: no picture in it")
-    found = spectrum(image, sampling)
-    noise = estimate(image, found, sampling=sampling, impulses=float(hot.mean()))
-    fitted = fit(lattice_contrast(found), noise, trained, sampling=sampling)
-    return Prepared(image, sampling, found, noise, fitted, int(hot.sum()), saturated)
+    own, ratio = sampling.side, level.over_contrast
+    low, high = trained.pixels
+    # networks are at their worst at the coarse edge of what they know
+    high = max(np.sqrt(low * high), INSIDE * high)
+    # half of what a microscope resolves is the coarsest grid that holds it
+    enough = max(low, min(np.sqrt(low * high), RESOLVED / 2))
+    step = float(np.clip(own, enough, high))
+    most = STRONGEST * trained.noise.high
+    averaged = ratio * trained.clean_std * min(1.0, own / step)
+    if noise.white and averaged > most:
+        step = float(min(high, step * min(averaged / most, 1e3)))
+        averaged = ratio * trained.clean_std * min(1.0, own / step)
+    if not np.isfinite(averaged) or averaged > trained.noise.high:
+        c_noise = trained.noise.high
+    else:
+        c_noise = averaged
+    here = noise.sigma * (min(1.0, own / step) if noise.white else 1.0)
+    noiseless = here == 0 and level.contrast > 0
+    gain = trained.clean_std / level.contrast if noiseless else c_noise / max(here, 1e-300)
+    return Fit(step, float(gain), float(c_noise), trained.clean_mean)
 
 
-def apply(
-    denoiser: Denoiser,
+def answer(
+    model: Model,
     image: np.ndarray,
     fitted: Fit,
-    trained: Range,
+    sampling: PixelSize,
     *,
-    sampling: tuple[float, float],
-) -> Applied:
-    """Denoise an image on its own grid and scale.
+    check_seam: bool = False,
+) -> Answer:
+    """Pass an image through the network: onto the model's grid and scale, and back.
 
-    The slow background is taken off, kept, and put back. What the network takes away besides
-    that varies more slowly than any lattice is put back, too: a network that knows
-    contamination takes off what may be thickness. Apart from them, the network and the image
-    itself are weighed by what the image bears out, if the fit says how much that is; sigma is
-    no smaller than what that changes.
+    The slow background is taken off before.
 
     Parameters
     ----------
-    denoiser
+    model
         The model.
     image
-        Shape (rows, columns), float32, without pixels out of all proportion.
-    fitted, trained
-        How the image is fitted, and what the model was trained on.
+        Shape (rows, columns), float32, without outlier pixels.
+    fitted
+        How the image is fitted to the model.
     sampling
         Pixel size of the image [Å].
-
-    Returns
-    -------
-    Applied
+    check_seam
+        Whether to measure what tiles change, which takes a further pass for a large image.
     """
     slow = background(image, sampling)
     seen = image - slow
     shape = shape_at(image.shape, sampling, fitted.sampling)
     seen = resample(seen, shape)
     seen *= np.float32(fitted.gain)
-    seen += np.float32(trained.mean)
-    denoised, sigma = denoiser.denoise(seen)
-    seam = _seam(denoiser, seen, denoised) / fitted.gain
+    seen += np.float32(fitted.mean)
+    denoised, sigma = model.denoise(seen)
+    seam = _seam(model, seen, denoised) / fitted.gain if check_seam else float("nan")
     del seen
-    denoised -= np.float32(trained.mean)
+    denoised -= np.float32(fitted.mean)
     denoised = resample(denoised, image.shape)
     denoised /= np.float32(fitted.gain)
     sigma = stretched(sigma, image.shape) / np.float32(fitted.gain)
-    shown = denoised
-    denoised = combined(shown, image - slow, fitted.support, sampling=sampling)
-    # what had to be changed the network was wrong about, whatever error it expected
-    np.maximum(sigma, np.std(shown - denoised, dtype=np.float64), out=sigma)
-    del shown
-    denoised += slow
-    denoised += background(image - denoised, sampling, width=KEPT)
-    return Applied(denoised, sigma, slow, seam)
+    return Answer(image, sampling, slow, denoised, sigma, seam)
 
 
-def borne_out(
-    denoiser: Denoiser,
-    image: np.ndarray,
-    fitted: Fit,
-    trained: Range,
-    noise: Noise,
-    *,
-    sampling: tuple[float, float],
-) -> Fit:
-    """Complete a fit with how much of what the network shows the image bears out.
-
-    Parameters
-    ----------
-    denoiser, image, fitted, trained, sampling
-        As `apply` takes them; the middle of the image is looked at.
-    noise
-        Of the image. If it is correlated nothing can be told, and the fit is as before.
-
-    Returns
-    -------
-    Fit
-    """
-    if "correlated" in noise.kinds:
-        return fitted
-    image = middle(image)
-
-    def shown(image: np.ndarray) -> np.ndarray:
-        applied = apply(denoiser, image, fitted, trained, sampling=sampling)
-        return applied.denoised - recorded(image, sampling)
-
-    def rest(image: np.ndarray) -> np.ndarray:
-        return image - recorded(image, sampling)
-
-    rings = spectrum(image, sampling)
-    floor = np.interp(KNOTS, rings.centres, rings.floor)
-    if not noise.white:  # lines are in no ring's floor: take nothing of the image itself
-        floor[:] = np.square(image).sum()
-    found = supported(image, shown, rest, sigma=noise.sigma, floor=floor, sampling=sampling)
-    return replace(fitted, support=found)
-
-
-def recorded(image: np.ndarray, sampling: tuple[float, float]) -> np.ndarray:
-    """Give the part of an image that `apply` keeps whatever the network says.
-
-    Parameters
-    ----------
-    image
-        Shape (rows, columns), float32.
-    sampling
-        Pixel size [Å].
-    """
-    slow = background(image, sampling)
-    return slow + background(image - slow, sampling, width=KEPT)
-
-
-def _seam(denoiser: Denoiser, seen: np.ndarray, denoised: np.ndarray) -> float:
+def _seam(model: Model, seen: np.ndarray, denoised: np.ndarray) -> float:
     """Compare with the network's answer in one piece around the first corner of four tiles."""
-    if max(seen.shape) <= TILE or "patch" in denoiser.about:
+    if max(seen.shape) <= TILE or model.description.patch is not None:
         return float("nan")
-    block, reach = denoiser.network.block, denoiser.network.reach
+    block, reach = model.network.block, model.network.reach
     around = -(-(reach + 64) // block) * block
     tile = -(-TILE // block) * block
     corner = [tile if n > tile else n // 2 // block * block for n in seen.shape]
@@ -255,18 +174,5 @@ def _seam(denoiser: Denoiser, seen: np.ndarray, denoised: np.ndarray) -> float:
     ]
     if any(i.stop - i.start < 2 for i in inner):
         return float("nan")
-    whole = denoiser.at_once(seen[tuple(window)], part_of=seen)
+    whole = model.at_once(seen[tuple(window)], part_of=seen)
     return float(np.abs(whole - denoised[tuple(window)])[tuple(inner)].max())
-
-
-def stretched(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Interpolate linearly to another number of pixels on the same area; stays positive."""
-    for axis, new in enumerate(shape):
-        old = image.shape[axis]
-        if old == new:
-            continue
-        places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-        left = np.minimum(places.astype(int), old - 2)
-        share = (places - left).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
-        image = image.take(left, axis) * (1 - share) + image.take(left + 1, axis) * share
-    return image.astype(np.float32, copy=False)

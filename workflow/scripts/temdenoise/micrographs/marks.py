@@ -5,12 +5,14 @@ its error, where the result varies by no more than its error, and which of the f
 found neither hold against that error nor show in the image as recorded.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import center_of_mass, gaussian_filter, label
+
+from temdenoise.micrographs.evidence import FoundFeatures
+from temdenoise.micrographs.marked import DARK, DOUBTFUL, NAMES
 
 SPACING = 3.0
 """What stands for the lattice's spacing where its ring is not known [Å]."""
@@ -21,15 +23,6 @@ lattice's amplitude exp(-2 pi² WIDTH²), 0.7 %, is left."""
 
 SHOWN = 3.0
 """Evidence in the image as recorded from which an uncertain feature is no suspected invention."""
-
-LAYERS = ("as recorded", "denoised", "sigma", "marks")
-"""What the images of a marked micrograph are."""
-
-DARK, DOUBTFUL = 1, 2
-"""Values of the layer of marks, added up where both hold."""
-
-NAMES = {DARK: "low brightness", DOUBTFUL: "nothing certain"}
-"""What they are called in tables."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,9 @@ def mark(
     denoised: np.ndarray,
     sigma: np.ndarray,
     slow: np.ndarray,
-    features: Mapping[str, Any],
+    features: FoundFeatures,
     *,
     width: tuple[float, float],
-    certain: float,
     invented: bool,
 ) -> Marks:
     """Mark a denoised image by its predicted error.
@@ -68,7 +60,7 @@ def mark(
 
     - low brightness: m < median(m) - max(2 e, s0 / 2), s0 the rms of s over the image;
     - nothing certain: s < e, so that what seems to be seen there may be error alone;
-    - a feature is uncertain if its confidence is below `certain`;
+    - a feature is uncertain if its confidence is below `evidence.CERTAIN`;
     - it is a suspected invention if it is uncertain and shows in the image as recorded by less
       than `SHOWN` standard deviations, if it lies where nothing is certain, or if the lattice
       as a whole is not in the image.
@@ -80,13 +72,11 @@ def mark(
     denoised, sigma, slow
         The result, its predicted error and the slow background, shape (rows, columns).
     features
-        ``centres`` (n, 2) [pixels], ``confidence`` and ``evidence`` (n,) of the features found.
+        The features found.
     width
         Standard deviation of the Gaussian along rows and columns [pixels].
-    certain
-        Confidence from which a feature counts as certain.
     invented
-        Whether the lattice of the result is not in the image (`trust.Invention`).
+        Whether the lattice of the result is not in the image (`evidence.Invention`).
 
     Returns
     -------
@@ -102,11 +92,11 @@ def mark(
     least = np.maximum(2 * error, np.sqrt(np.mean(structure**2)) / 2)
     dark = brightness < np.median(brightness) - least
     doubtful = structure < error
-    centres = np.asarray(features["centres"], dtype=float).reshape(-1, 2)
+    centres = np.asarray(features.centres, dtype=float).reshape(-1, 2)
     at = np.clip(np.rint(centres).astype(int), 0, np.array(denoised.shape) - 1)
-    confidence = np.asarray(features["confidence"], dtype=float)
-    evidence = np.asarray(features["evidence"], dtype=float)
-    uncertain = confidence < certain
+    confidence = np.asarray(features.confidence, dtype=float)
+    evidence = np.asarray(features.evidence, dtype=float)
+    uncertain = ~features.certain
     suspected = (uncertain & (evidence < SHOWN)) | doubtful[tuple(at.T)] | invented
     marks = np.where(suspected, "suspected", np.where(uncertain, "uncertain", "certain"))
     places = [

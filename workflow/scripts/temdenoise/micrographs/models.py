@@ -1,40 +1,51 @@
 """Pretrained models: which there are, whether they are whole, and which one an image needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from temdenoise.errors import DataError
-from temdenoise.files import read_json
-from temdenoise.learning.inference import Denoiser, load
-from temdenoise.seals import digest
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import read_json
+from temdenoise.foundation.modes import ImageMode
+from temdenoise.foundation.seals import digest
+from temdenoise.learning.inference import Model, load
 
 FOLDER = Path(__file__).parents[1] / "models"
-"""Where the models that come with the package lie, each with its card."""
+"""Where the models that ship with the package lie, each with its card."""
 
 INDEX = "models.json"
 """What a folder of published models holds, with their SHA-256; see `sharing.publishing`."""
 
+AUTO = "auto"
+"""Names no model: the pretrained one for the mode of the image."""
 
-def index(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+
+def index(folder: Path = FOLDER) -> Mapping[str, Mapping[str, Any]]:
     """Read what a folder says it holds, by name; nothing if it says nothing.
 
     Raises
     ------
     DataError
-        If the index is not readable.
+        If the index is not readable, or lists a model that is missing.
     """
     path = folder / INDEX
-    return read_json(path) if path.exists() else {}
+    listed: Mapping[str, Mapping[str, Any]] = read_json(path) if path.exists() else {}
+    for name in listed:
+        if not (folder / f"{name}.pt").is_file():
+            raise DataError(
+                f"{folder / name}.pt is missing, but {INDEX} lists it; install the package again"
+            )
+    return listed
 
 
-def available(folder: Path = FOLDER) -> dict[str, Denoiser]:
-    """Load every model of a folder, by the name of its file.
+def names(folder: Path = FOLDER) -> list[str]:
+    """List the names of a folder's models."""
+    return sorted(path.stem for path in folder.glob("*.pt"))
 
-    Parameters
-    ----------
-    folder
-        Default: the models that come with the package.
+
+def available(folder: Path = FOLDER) -> Iterator[tuple[str, Model]]:
+    """Yield name and model of every model of a folder.
 
     Raises
     ------
@@ -42,30 +53,33 @@ def available(folder: Path = FOLDER) -> dict[str, Denoiser]:
         If a model is not the one the folder's index lists, or one is missing.
     """
     listed = index(folder)
-    for name in listed:
-        if not (folder / f"{name}.pt").is_file():
-            raise DataError(
-                f"{folder / name}.pt is missing, but {INDEX} lists it; install the package again"
-            )
-    return {path.stem: _whole(path, listed) for path in sorted(folder.glob("*.pt"))}
+    for name in names(folder):
+        yield name, _whole(folder / f"{name}.pt", listed)
 
 
-def _whole(path: Path, listed: Mapping[str, Mapping[str, Any]]) -> Denoiser:
+def _whole(path: Path, listed: Mapping[str, Mapping[str, Any]]) -> Model:
     """Load a model, after its SHA-256 if the folder has an index."""
-    if not listed:
-        return load(path)
-    remedy = "install the package again, or name a model of your own with --model"
-    if path.stem not in listed:
-        raise DataError(f"{path}: not listed in {path.parent / INDEX}; {remedy}")
-    found, expected = digest(path), listed[path.stem]["sha256"]
-    if found != expected:
+    if listed and path.stem not in listed:
         raise DataError(
-            f"{path}: SHA-256 {found}, expected {expected} ({INDEX}): damaged or replaced; {remedy}"
+            f"{path}: not listed in {path.parent / INDEX}; install the package again, or name a "
+            "model of your own with --model"
+        )
+    expected = listed[path.stem]["sha256"] if listed else None
+    return _loaded(path, path.stat().st_mtime_ns, expected)
+
+
+@cache
+def _loaded(path: Path, _modified: int, expected: str | None = None) -> Model:
+    """Hash and load a model once, as long as its file is not written anew."""
+    if expected is not None and (found := digest(path)) != expected:
+        raise DataError(
+            f"{path}: SHA-256 {found}, expected {expected} ({INDEX}): damaged or replaced; "
+            "install the package again, or name a model of your own with --model"
         )
     return load(path)
 
 
-def named(model: str | Path, folder: Path = FOLDER) -> tuple[str, Denoiser]:
+def named(model: str | Path, folder: Path = FOLDER) -> tuple[str, Model]:
     """Load a model by its path or, if there is no such file, by its name in a folder.
 
     Raises
@@ -77,51 +91,49 @@ def named(model: str | Path, folder: Path = FOLDER) -> tuple[str, Denoiser]:
     """
     path = Path(model)
     if path.is_file():
-        return str(path), load(path)
+        return str(path), _loaded(path.resolve(), path.stat().st_mtime_ns)
     own = folder / f"{model}.pt"
     if path.name == str(model) and own.is_file():
         return str(model), _whole(own, index(folder))
-    names = ", ".join(sorted(p.stem for p in folder.glob("*.pt"))) or "none is installed"
+    known = ", ".join(names(folder)) or "none is installed"
     raise FileNotFoundError(
         f"{model}: there is no such model; expected the path of a model.pt, such as "
-        f"results/models/universal/model.pt of a run, or the name of a pretrained one ({names})"
+        f"results/models/universal/model.pt of a run, or the name of a pretrained one ({known})"
     )
 
 
-def choose(kind: str, folder: Path = FOLDER) -> tuple[str, Denoiser]:
-    """Choose the pretrained model for a kind of image.
+def choose(mode: ImageMode, folder: Path = FOLDER) -> tuple[str, Model]:
+    """Choose the pretrained model for an image.
 
     Parameters
     ----------
-    kind
-        ``adf`` (bright atoms) or ``density`` (dark pores).
+    mode
+        What the image shows.
     folder
         Where the models lie.
 
     Returns
     -------
-    tuple of str and Denoiser
-        Its name, and the model; one for another kind if there is none for this one.
+    tuple of str and Model
+        Its name, and the model; one for another mode if there is none for this one.
 
     Raises
     ------
     DataError
-        If there is no model at all, or one is damaged.
+        If there is no model at all, or the one to choose is damaged.
     """
-    models = available(folder)
+    # what the index says of a model need not be loaded to be known
+    listed = {name: entry.get("kind") for name, entry in index(folder).items()}
+    if mode.name in listed.values():
+        fitting = [name for name, kind in listed.items() if kind == mode.name]
+        models = {name: named(name, folder)[1] for name in fitting}
+    else:
+        models = dict(available(folder))
+        models = {n: m for n, m in models.items() if m.description.mode == mode} or models
     if not models:
         raise DataError(
             f"no pretrained model is installed (looked in {folder}): name one with --model, such "
             "as results/models/universal/model.pt of a run of the workflow"
         )
-    fitting = {n: m for n, m in models.items() if kind_of_model(m.about) == kind}
     # one for all noises before one for a single noise
-    ordered = sorted(
-        (fitting or models).items(), key=lambda item: item[1].about.get("trained_on") != "all"
-    )
-    return ordered[0]
-
-
-def kind_of_model(about: dict[str, Any]) -> str:
-    """Kind of image a model was trained on; ``density`` where it does not say."""
-    return about.get("image_kind", "density")
+    return min(models.items(), key=lambda item: not item[1].description.universal)

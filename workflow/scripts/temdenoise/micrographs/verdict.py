@@ -1,20 +1,89 @@
-"""The verdict in words: what speaks for and against a denoised micrograph."""
+"""The verdict: a list of checks, each of which may find something for or against a result."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-import numpy as np
-
-from temdenoise.micrographs.calibration import Calibration
-from temdenoise.micrographs.denoising import Prepared
-from temdenoise.micrographs.fitting import Range
-from temdenoise.micrographs.trust import Invention, Residual, Score
+from temdenoise.foundation.modes import ImageMode
+from temdenoise.learning.description import ModelDescription
+from temdenoise.measuring.lattice import PixelCheck
+from temdenoise.micrographs.denoising import Fit
+from temdenoise.micrographs.evidence import Invention, Residual, Score
+from temdenoise.micrographs.frame import Frame
+from temdenoise.micrographs.weighing import Support
 
 TITLES = {"good": "Can be trusted", "careful": "With care", "no": "Do not trust it"}
 """Levels of the verdict, the best first."""
 
 LITTLE = 0.6
-"""Share of the network's contrast that is borne out, from which it is doubted."""
+"""Fraction of the network's contrast that the data support, from which it is doubted."""
+
+
+class Weight(Enum):
+    """What a finding weighs, the gravest first."""
+
+    AGAINST = "against"
+    DOUBT = "doubt"
+    FOR = "for"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes
+    ----------
+    check
+        Name of the check.
+    weight
+        Whether it speaks against the result, for it, or makes it doubtful.
+    text
+        In words.
+    remedies
+        What would help.
+    """
+
+    check: str
+    weight: Weight
+    text: str
+    remedies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the checks look at.
+
+    Attributes
+    ----------
+    frame
+        The frame, with its noise and lattice.
+    trained
+        What the model was trained on.
+    fit
+        How the frame was fitted to it.
+    support
+        How much of what the network shows the data support.
+    pixel_check
+        What the lattice says about the pixel size.
+    score
+        On held-out quarters; None if the image is too small.
+    residual
+        Of what was taken away.
+    invented
+        Of lattices the input does not show.
+    mode
+        Mode that the result looks like.
+    """
+
+    frame: Frame
+    trained: ModelDescription
+    fit: Fit
+    support: Support
+    pixel_check: PixelCheck
+    score: Score | None
+    residual: Residual
+    invented: Invention
+    mode: ImageMode
 
 
 @dataclass(frozen=True)
@@ -27,7 +96,7 @@ class Verdict:
         A key of `TITLES`.
     headline
         One sentence.
-    reasons
+    findings
         What speaks for or against it, the gravest first.
     remedies
         What would help.
@@ -37,164 +106,233 @@ class Verdict:
 
     level: str
     headline: str
-    reasons: Sequence[str]
-    remedies: Sequence[str]
+    findings: tuple[Finding, ...]
+    remedies: tuple[str, ...]
     use_gaussian: bool
 
-
-def noise_inside(prepared: Prepared, trained: Range) -> bool:
-    """Whether the model knows as much noise as it is given (less is no harm)."""
-    contrast, most = trained.contrast, trained.c_noise[1]
-    fitted = prepared.fit
-    if not np.isfinite(fitted.noise_over_contrast):
-        return True  # no lattice: nothing to be over
-    own = float(np.sqrt(np.prod(prepared.sampling)))
-    averaged = min(1.0, own / fitted.sampling) if prepared.noise.white else 1.0
-    return fitted.noise_over_contrast * contrast * averaged <= 1.02 * most
+    @property
+    def reasons(self) -> list[str]:
+        """The findings in words."""
+        return [finding.text for finding in self.findings]
 
 
-def judge(
-    prepared: Prepared,
-    trained: Range,
-    calibration: Calibration,
-    score: Score | None,
-    residual: Residual,
-    invented: Invention,
-    *,
-    kind: str,
-    replaced_share: float,
-) -> Verdict:
+def invented_structure(seen: Evidence) -> Finding | None:
+    """Find a lattice in the result that the image does not show."""
+    invented = seen.invented
+    if not invented.suspected:
+        return None
+    return Finding(
+        "invented_structure",
+        Weight.AGAINST,
+        f"the result shows a lattice of which {invented.shown - invented.seen} of "
+        f"{invented.shown} frequencies are not in the image: invented structure",
+        ("train on the right crystal (temdenoise new-project)",),
+    )
+
+
+def noise_inside(frame: Frame, fit: Fit, trained: ModelDescription) -> bool:
+    """Tell whether the model knows as much noise as it is given (less is no harm)."""
+    if not frame.level.contrast > 0:
+        return True  # no lattice: nothing to compare it with
+    ratio = frame.level.over_contrast
+    averaged = min(1.0, frame.sampling.side / fit.sampling) if frame.noise.white else 1.0
+    return ratio * trained.clean_std * averaged <= 1.02 * trained.noise.high
+
+
+def too_much_noise(seen: Evidence) -> Finding | None:
+    """Find noise stronger than that of the training."""
+    if noise_inside(seen.frame, seen.fit, seen.trained):
+        return None
+    return Finding(
+        "too_much_noise",
+        Weight.AGAINST,
+        f"the noise is {seen.frame.level.over_contrast:.1f} times the lattice's contrast, more "
+        f"than the model was trained on ({seen.trained.noise_over_contrast:.1f} times)",
+        (
+            "bin the image, or average several frames",
+            "train with a wider range of noise (training.universal.c_noise)",
+        ),
+    )
+
+
+def worse_than_gaussian(seen: Evidence) -> Finding | None:
+    """Find that a Gaussian predicts held-out pixels better."""
+    score = seen.score
+    if score is None or score.winner != "gaussian":
+        return None
+    return Finding(
+        "worse_than_gaussian",
+        Weight.AGAINST,
+        "a plain Gaussian predicts held-out pixels better than the network does: "
+        f"it explains {100 * score.gaussian:.1f} % of their variance, the network "
+        f"{100 * score.network:.1f} %",
+        ("use the Gaussian picture, or train on the right crystal",),
+    )
+
+
+def wrong_pixel_size(seen: Evidence) -> Finding | None:
+    """Find that the lattice of the crystal that was named contradicts the pixel size."""
+    if seen.pixel_check.agrees is not False:
+        return None
+    remedies = ("give the right pixel size with --sampling",)
+    return Finding("wrong_pixel_size", Weight.AGAINST, seen.pixel_check.text, remedies)
+
+
+def untrained_pixel_size(seen: Evidence) -> Finding | None:
+    """Find pixels outside the range of the training."""
+    own, (low, high) = seen.frame.sampling.side, seen.trained.pixels
+    if low * 0.99 <= own <= high * 1.01:
+        return None
+    return Finding(
+        "untrained_pixel_size",
+        Weight.DOUBT,
+        f"the pixel size of {own:.3f} Å is outside what the model was trained on "
+        f"({low:.3f} to {high:.3f} Å): resampled to {seen.fit.sampling:.3f} Å and back",
+    )
+
+
+def coloured_noise(seen: Evidence) -> Finding | None:
+    """Find noise that neighbouring pixels share."""
+    noise = seen.frame.noise
+    if noise.white:
+        return None
+    named = " and ".join(k for k in noise.kinds if k in ("correlated", "rows", "columns"))
+    return Finding(
+        "coloured_noise",
+        Weight.DOUBT,
+        f"the noise is not white ({named}): the models know white noise, and may take such "
+        "noise for structure"
+        + ("; the held-out score cannot tell" if "correlated" in noise.kinds else ""),
+        ("record without the camera's or the scan's filter; take frames, no averages",),
+    )
+
+
+def little_support(seen: Evidence) -> Finding | None:
+    """Find that the data support little of what the network showed."""
+    if not seen.support.fraction < LITTLE:
+        return None
+    return Finding(
+        "little_support",
+        Weight.DOUBT,
+        f"the data support {100 * seen.support.fraction:.0f} % of the contrast the network "
+        "showed; the rest was taken away, but what is left may have wrong shapes",
+        ("train on the right crystal (temdenoise new-project)",),
+    )
+
+
+def other_mode(seen: Evidence) -> Finding | None:
+    """Find an image of another mode than the model's, where the contrast can tell."""
+    own = seen.trained.mode
+    if own.contrast is None or seen.mode.contrast == own.contrast:
+        return None
+    return Finding(
+        "other_mode",
+        Weight.DOUBT,
+        f"the image looks like {seen.mode.title}, the model was trained on {own.title}",
+        ("choose the model with --kind or --model",),
+    )
+
+
+def lattice_removed(seen: Evidence) -> Finding | None:
+    """Find that part of the lattice was taken away with the noise."""
+    left = seen.residual.lattice_left
+    if not left > 0.1:
+        return None
+    text = f"{100 * left:.0f} % of the lattice was taken away with the noise"
+    return Finding("lattice_removed", Weight.DOUBT, text)
+
+
+def saturated_pixels(seen: Evidence) -> Finding | None:
+    """Find saturated pixels."""
+    if not seen.frame.saturated:
+        return None
+    text = f"{100 * seen.frame.saturated:.1f} % of the pixels are saturated"
+    return Finding("saturated_pixels", Weight.DOUBT, text)
+
+
+def outlier_pixels(seen: Evidence) -> Finding | None:
+    """Find many outlier pixels."""
+    fraction = seen.frame.replaced / seen.frame.image.size
+    if not fraction > 0.01:
+        return None
+    text = f"{100 * fraction:.1f} % of the pixels were outliers and were replaced"
+    return Finding("outlier_pixels", Weight.DOUBT, text)
+
+
+def no_lattice(seen: Evidence) -> Finding | None:
+    """Find that no lattice is seen."""
+    if seen.frame.level.contrast > 0:
+        return None
+    text = "no lattice is seen in the image: what looks like one in the result is not"
+    return Finding("no_lattice", Weight.DOUBT, text)
+
+
+def held_out_score(seen: Evidence) -> Finding | None:
+    """Find what held-out pixels say, unless that is against the network."""
+    score = seen.score
+    if score is None:
+        text = "the image is too small to be scored on held-out pixels"
+        return Finding("held_out_score", Weight.DOUBT, text)
+    values = f"({100 * score.network:.1f} against {100 * score.gaussian:.1f} % of their variance)"
+    if score.winner == "neither" and score.valid:
+        text = f"the network predicts held-out pixels no better than a plain Gaussian {values}"
+        return Finding("held_out_score", Weight.DOUBT, text)
+    if score.winner == "network":
+        text = f"it predicts held-out pixels better than the best Gaussian {values}"
+        return Finding("held_out_score", Weight.FOR, text)
+    return None
+
+
+def right_pixel_size(seen: Evidence) -> Finding | None:
+    """Find that the lattice confirms the pixel size."""
+    if not seen.pixel_check.agrees:
+        return None
+    return Finding("right_pixel_size", Weight.FOR, seen.pixel_check.text)
+
+
+Check = Callable[[Evidence], Finding | None]
+
+CHECKS: Sequence[Check] = (
+    invented_structure,
+    too_much_noise,
+    worse_than_gaussian,
+    wrong_pixel_size,
+    untrained_pixel_size,
+    coloured_noise,
+    little_support,
+    other_mode,
+    lattice_removed,
+    saturated_pixels,
+    outlier_pixels,
+    no_lattice,
+    held_out_score,
+    right_pixel_size,
+)
+"""All checks; within one weight, findings keep this order."""
+
+
+def judge(seen: Evidence) -> Verdict:
     """Weigh what was measured on a frame.
 
     Parameters
     ----------
-    prepared
-        The frame, with its noise and fit.
-    trained
-        What the model was trained on.
-    calibration
-        Of the pixel size.
-    score
-        On held-out quarters; None if the image is too small.
-    residual
-        Of what was taken away.
-    invented
-        Of lattices the input does not show.
-    kind
-        Kind of the image: ``adf`` or ``density`` by its contrast.
-    replaced_share
-        Share of pixels that were replaced.
+    seen
+        What was measured.
     """
-    grave, doubts, praise, remedies = [], [], [], []
-    noise, fitted = prepared.noise, prepared.fit
-    own = float(np.sqrt(np.prod(prepared.sampling)))
-
-    if invented.suspected:
-        grave.append(
-            f"the result shows a lattice of which {invented.shown - invented.seen} of "
-            f"{invented.shown} frequencies are not in the image: invented structure"
-        )
-        remedies.append("train on the right crystal (temdenoise new-project)")
-    if not noise_inside(prepared, trained):
-        grave.append(
-            f"the noise is {fitted.noise_over_contrast:.1f} times the lattice's contrast, more "
-            f"than the model was trained on ({trained.c_noise[1] / trained.contrast:.1f} times)"
-        )
-        remedies += [
-            "bin the image, or average several frames",
-            "train with a wider range of noise (training.universal.c_noise)",
-        ]
-    if score is not None and score.winner == "gaussian":
-        grave.append(
-            f"a plain Gaussian predicts pixels it has not seen better than the network does: "
-            f"it explains {100 * score.gaussian:.1f} % of their variance, the network "
-            f"{100 * score.network:.1f} %"
-        )
-        remedies.append("use the Gaussian picture, or train on the right crystal")
-    if calibration.agrees is False:
-        grave.append(calibration.text)
-        remedies.append("give the right pixel size with --sampling")
-
-    low, high = trained.sampling
-    if not low * 0.99 <= own <= high * 1.01:
-        doubts.append(
-            f"the pixel size of {own:.3f} Å is outside what the model was trained on "
-            f"({low:.3f} to {high:.3f} Å): resampled to {fitted.sampling:.3f} Å and back"
-        )
-    if not noise.white:
-        named = " and ".join(k for k in noise.kinds if k in ("correlated", "rows", "columns"))
-        doubts.append(
-            f"the noise is not white ({named}): the models know white noise, and may take such "
-            "noise for structure"
-            + ("; the held-out score cannot tell" if "correlated" in noise.kinds else "")
-        )
-        remedies.append(
-            "record without the camera's or the scan's filter; take frames, no averages"
-        )
-    if fitted.support.share < LITTLE:
-        doubts.append(
-            f"the image bears out {100 * fitted.support.share:.0f} % of the contrast the network "
-            "showed; the rest was taken away, but what is left may have wrong shapes"
-        )
-        remedies.append("train on the right crystal (temdenoise new-project)")
-    if kind != trained.kind:
-        doubts.append(
-            f"the image looks like {_KINDS[kind]}, the model was trained on {_KINDS[trained.kind]}"
-        )
-        remedies.append("choose the model with --kind or --model")
-    if residual.lattice_left > 0.1:
-        doubts.append(
-            f"{100 * residual.lattice_left:.0f} % of the lattice was taken away with the noise"
-        )
-    if prepared.saturated:
-        doubts.append(f"{100 * prepared.saturated:.1f} % of the pixels are saturated")
-    if replaced_share > 0.01:
-        doubts.append(f"{100 * replaced_share:.1f} % of the pixels were out of all proportion")
-    if not np.isfinite(fitted.noise_over_contrast):
-        doubts.append("no lattice is seen in the image: what looks like one in the result is not")
-    if score is None:
-        doubts.append("the image is too small to be scored on pixels held out")
-    elif score.winner == "neither" and score.valid:
-        doubts.append(
-            f"the network predicts unseen pixels no better than a plain Gaussian "
-            f"({100 * score.network:.1f} against {100 * score.gaussian:.1f} % of their variance)"
-        )
-    elif score.winner == "network":
-        praise.append(
-            f"it predicts pixels it has not seen better than the best Gaussian "
-            f"({100 * score.network:.1f} against {100 * score.gaussian:.1f} % of their variance)"
-        )
-    if calibration.agrees:
-        praise.append(calibration.text)
-
-    level = "no" if grave else "careful" if doubts else "good"
-    first = (grave or doubts or praise or ["nothing speaks against it"])[0]
+    found = [finding for check in CHECKS if (finding := check(seen)) is not None]
+    by_weight = {weight: [f for f in found if f.weight is weight] for weight in Weight}
+    ordered = [finding for findings in by_weight.values() for finding in findings]
+    level = "good"
+    if by_weight[Weight.DOUBT]:
+        level = "careful"
+    if by_weight[Weight.AGAINST]:
+        level = "no"
+    first = ordered[0].text if ordered else "nothing speaks against it"
+    remedies = [remedy for finding in found for remedy in finding.remedies]
     return Verdict(
         level=level,
         headline=f"{TITLES[level]}: {first}.",
-        reasons=[*grave, *doubts, *praise],
-        remedies=list(dict.fromkeys(remedies)) if level != "good" else [],
-        use_gaussian=score is not None and score.winner == "gaussian",
+        findings=tuple(ordered),
+        remedies=tuple(dict.fromkeys(remedies)) if level != "good" else (),
+        use_gaussian=seen.score is not None and seen.score.winner == "gaussian",
     )
-
-
-_KINDS = {
-    "adf": "annular dark field (bright atoms)",
-    "density": "a projected density (dark pores in a bright net)",
-    "hrtem": "phase contrast (HRTEM)",
-}
-
-
-def kind_of(smooth: np.ndarray) -> str:
-    """Judge the kind of an image by its contrast: bright atoms or dark pores.
-
-    Bright atoms on dark ground have a distribution of brightness with a tail to the
-    bright side, pores in a bright net one to the dark side.
-
-    Parameters
-    ----------
-    smooth
-        The image without noise and slow background, shape (rows, columns).
-    """
-    low, middle, high = np.quantile(smooth, [0.02, 0.5, 0.98])
-    return "adf" if high - middle >= middle - low else "density"

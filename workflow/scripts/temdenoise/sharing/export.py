@@ -3,17 +3,15 @@
 import json
 import math
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from temdenoise.errors import DataError
-from temdenoise.files import atomic
-from temdenoise.learning.inference import Denoiser
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import atomic
+from temdenoise.learning.description import ModelDescription
+from temdenoise.learning.inference import Model
 from temdenoise.learning.networks import SIGMA_UNIT
-from temdenoise.micrographs.fitting import trained_range
 
 OPSET = 18
 """Version of ONNX's operators that is written: what programs of recent years read."""
@@ -26,37 +24,36 @@ LARGEST = 32768
 
 
 class Portable(torch.nn.Module):
-    """A denoiser in one graph: standardised, mirrored to whole blocks, sigma calibrated.
+    """A model in one graph: standardised, mirrored to whole blocks, sigma calibrated.
 
-    What `Denoiser.denoise` does around the network, in operations that other programs know.
+    What `Model.denoise` does around the network, in operations that other programs know.
 
     Parameters
     ----------
-    denoiser
+    model
         The model.
     """
 
-    def __init__(self, denoiser: Denoiser):
+    def __init__(self, model: Model):
         super().__init__()
-        self.network = denoiser.network
-        self.block = denoiser.network.block
-        self.standardised = bool(denoiser.about.get("standardised"))
-        self.sigma_factor = float(denoiser.about.get("sigma_factor", 1.0))
-        self.sigma_growth = float(denoiser.about.get("sigma_growth", 0.0))
+        self.network = model.network
+        self.block = model.network.block
+        self.standardised = model.description.standardised
+        self.calibration = model.description.calibration
 
     def forward(self, noisy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Denoise images of shape (n, 1, rows, columns); see `Denoiser.denoise`."""
+        """Denoise images of shape (n, 1, rows, columns); see `Model.denoise`."""
         rows, columns = noisy.shape[-2:]
         if self.standardised:
             noisy, mean, deviation = _standardised(noisy)
         for axis in (-2, -1):
             noisy = _mirrored(noisy, axis, self.block)
         denoised, sigma = (_first(each, rows, columns) for each in self.network(noisy))
-        if self.sigma_growth:
+        if self.calibration.growth:
             least = torch.finfo(sigma.dtype).tiny
             level = torch.log(sigma.clamp(min=least)).mean(dim=(1, 2, 3), keepdim=True)
-            sigma = sigma * torch.exp(self.sigma_growth * (level - math.log(SIGMA_UNIT)))
-        sigma = sigma * self.sigma_factor
+            sigma = sigma * torch.exp(self.calibration.growth * (level - math.log(SIGMA_UNIT)))
+        sigma = sigma * self.calibration.factor
         if self.standardised:
             denoised, sigma = denoised * deviation + mean, sigma * deviation
         return denoised, sigma
@@ -91,25 +88,24 @@ def _first(images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     return images
 
 
-def scaling(about: Mapping[str, Any]) -> str:
+def scaling(trained: ModelDescription) -> str:
     """Say how an image must be scaled before the exported model sees it."""
-    trained = trained_range(about)
-    low, high = trained.sampling
+    low, high = trained.pixels
     pixels = f"Pixels of {low:.3g} to {high:.3g} Å: resample an image that has others. "
     background = "Take a slow background off first, and add it to the answer. "
-    if about.get("standardised"):
+    if trained.standardised:
         return (
             pixels + background + "Intensities in any unit: the model itself sends each image to "
             "mean 0 and standard deviation 1, and its answers back to the unit of the image."
         )
     return (
         pixels + background + "Intensities as in training, where the clean lattice has mean "
-        f"{trained.mean:.4g} and standard deviation {trained.contrast:.4g} (minimum about 0, "
-        "maximum about 1): multiply and shift the image to that, and the answers back."
+        f"{trained.clean_mean:.4g} and standard deviation {trained.clean_std:.4g} (minimum "
+        "about 0, maximum about 1): multiply and shift the image to that, and the answers back."
     )
 
 
-def export_onnx(denoiser: Denoiser, path: Path) -> None:
+def export_onnx(model: Model, path: Path) -> None:
     """Write a model as ONNX, for images of any number, height and width.
 
     The input ``noisy`` has the shape (n, 1, rows, columns), sides of at least 32
@@ -119,7 +115,7 @@ def export_onnx(denoiser: Denoiser, path: Path) -> None:
 
     Parameters
     ----------
-    denoiser
+    model
         The model.
     path
         The file, ending in ``.onnx``.
@@ -133,7 +129,7 @@ def export_onnx(denoiser: Denoiser, path: Path) -> None:
     """
     if path.suffix.lower() != ".onnx":
         raise DataError(f"{path}: expected a name that ends in .onnx")
-    if "patch" in denoiser.about:
+    if model.description.patch is not None:
         raise DataError(
             "the model is a paper-like one, predicting patches that are put side by side, which "
             "ONNX does not hold; export another, such as results/models/universal/model.pt"
@@ -141,7 +137,7 @@ def export_onnx(denoiser: Denoiser, path: Path) -> None:
     import onnxscript  # noqa: F401  what PyTorch needs, named here so that it is asked for by name
 
     # several blocks along each side, and no side like another, so that none is taken for fixed
-    least = max(SMALLEST, denoiser.network.block)
+    least = max(SMALLEST, model.network.block)
     example = torch.zeros(2, 1, 4 * least + 3, 5 * least + 1)
     sides = {
         0: torch.export.Dim("n", min=1, max=1024),
@@ -151,7 +147,7 @@ def export_onnx(denoiser: Denoiser, path: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Portable(denoiser).eval(),
+            Portable(model).eval(),
             (example,),
             input_names=["noisy"],
             output_names=["denoised", "sigma"],
@@ -161,7 +157,8 @@ def export_onnx(denoiser: Denoiser, path: Path) -> None:
             verbose=False,
         )
     program.model.metadata_props.update(
-        temdenoise=json.dumps(denoiser.about), scaling=scaling(denoiser.about)
+        temdenoise=json.dumps(model.description.to_dict()),
+        scaling=scaling(model.description),
     )
     with atomic(path) as temporary:
         program.save(str(temporary))

@@ -4,21 +4,21 @@ A published model is a file ``NAME.pt`` with a card ``NAME.md`` beside it and an
 the folder's ``models.json``. Dates stand in none of them, so the same run gives the same files.
 """
 
-import io
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from temdenoise.errors import DataError
-from temdenoise.files import atomic, read_json, read_table, write_json
-from temdenoise.learning.inference import FORMAT, Denoiser, load
-from temdenoise.learning.networks import UNet
-from temdenoise.micrographs.fitting import trained_range
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import atomic, read_json, read_table, write_json
+from temdenoise.foundation.seals import digest
+from temdenoise.learning.inference import Model, load
 from temdenoise.micrographs.models import FOLDER, INDEX, index
-from temdenoise.seals import digest
+from temdenoise.report.model_card import card
 from temdenoise.sharing.example import example_image
 
 LARGEST = 10_000_000
@@ -27,19 +27,8 @@ LARGEST = 10_000_000
 HALF = 0.1
 """Weights are stored in 16 bits if no pixel of the example images changes by more [sigma]."""
 
-KEPT = (
-    *("method", "trained_on", "image_kind", "c_noise_train", "standardised"),
-    *("sigma_factor", "sigma_growth", "sampling_angstrom", "sampling_range_angstrom"),
-    *("scale", "clean_mean", "clean_std", "spacings_angstrom", "options"),
-)
-"""What a published model goes on saying of itself."""
 
-Card = Callable[..., str]
-
-
-def publish(
-    run: Path, *, name: str, card: Card, model: str = "universal", folder: Path = FOLDER
-) -> str:
+def publish(run: Path, *, name: str, model: str = "universal", folder: Path = FOLDER) -> str:
     """Publish a trained model of a finished run.
 
     Parameters
@@ -48,9 +37,6 @@ def publish(
         The run's folder, or its ``results``.
     name
         To publish it under.
-    card
-        Writes the model card (Markdown) from name, entry, description, and the rows of
-        quality and fidelity, see `showing.model_card.card`.
     model
         Which model of the run.
     folder
@@ -82,12 +68,11 @@ def publish(
                 "figures of a finished run; run the workflow to its end (make run)"
             )
     provenance = _provenance(read_json(record), trained, results)
-    denoiser = load(trained)
-    if "patch" in denoiser.about:
+    full = load(trained)
+    if full.description.patch is not None:
         raise DataError(f"{trained}: a paper-like model, made to be compared with; choose another")
-    about = {key: denoiser.about[key] for key in KEPT if key in denoiser.about}
-    about |= {"name": name, "licence": "MIT", "provenance": provenance}
-    content, weights = _smallest(denoiser, about)
+    description = full.description.published(name=name, provenance=provenance)
+    content, weights = _smallest(replace(full, description=description))
     listed = dict(index(folder))
     total = len(content) + sum(
         path.stat().st_size for path in folder.glob("*.pt") if path.stem != name
@@ -104,14 +89,13 @@ def publish(
     listed[name] = {
         "sha256": digest(target),
         "bytes": len(content),
-        "licence": about["licence"],
+        "licence": description.licence,
         **weights,
-        **described_by(denoiser),
+        **entry_of(full),
         "provenance": provenance,
     }
-    text = card(
-        name, listed[name], about, **{key: read_table(path) for key, path in tables.items()}
-    )
+    rows = {key: read_table(path) for key, path in tables.items()}
+    text = card(name, listed[name], description, **rows)
     with atomic(folder / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     write_json(folder / INDEX, dict(sorted(listed.items())))
@@ -146,49 +130,58 @@ def _provenance(record: Mapping[str, Any], trained: Path, results: Path) -> dict
     }
 
 
-def described_by(denoiser: Denoiser) -> dict[str, Any]:
-    """Give what a model was trained on and its size, for whoever looks at the index alone."""
-    trained = trained_range(denoiser.about)
+def entry_of(model: Model) -> dict[str, Any]:
+    """Return what a model was trained on and its size, for whoever looks at the index alone."""
+    trained = model.description
     return {
-        "kind": trained.kind,
-        "c_noise": [round(c, 6) for c in trained.c_noise],
-        "sampling_angstrom": [round(step, 6) for step in trained.sampling],
+        "kind": trained.mode.name,
+        "c_noise": [round(c, 6) for c in trained.noise],
+        "sampling_angstrom": [round(step, 6) for step in trained.pixels],
         "spacings_angstrom": {name: round(d, 4) for name, d in trained.spacings.items()},
-        "parameters": sum(value.numel() for value in denoiser.network.state_dict().values()),
+        "parameters": sum(value.numel() for value in model.network.state_dict().values()),
     }
 
 
-def _smallest(denoiser: Denoiser, about: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """Give the file with weights in 16 bits, if that changes next to nothing; else in 32."""
-    full = denoiser.network.state_dict()
+def card_of(name: str, model: Model, *, title: str) -> str:
+    """Return the card of a model: the one beside it if it is published, or one without tables.
+
+    Parameters
+    ----------
+    name
+        Path of the model, or its name among the pretrained ones.
+    model
+        The model.
+    title
+        What to call it.
+    """
+    own = FOLDER / f"{name}.md"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    return card(title, entry_of(model), model.description)
+
+
+def _smallest(model: Model) -> tuple[bytes, dict[str, Any]]:
+    """Return the file with weights in 16 bits, if that changes next to nothing; else in 32."""
+    full = model.network.state_dict()
     half = {key: value.half() for key, value in full.items()}
-    change = _change(denoiser, half)
+    change = _change(model, half)
     small = change <= HALF
-    content = {
-        "format": FORMAT,
-        "about": dict(about),
-        "network": denoiser.network.options,
-        "state_dict": half if small else full,
-    }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    weights = "float16" if small else "float32"
-    return buffer.getvalue(), {
-        "weights": weights,
+    return model.content(half if small else full), {
+        "weights": "float16" if small else "float32",
         "change_by_float16_over_sigma": float(f"{change:.2g}"),
     }
 
 
-def _change(denoiser: Denoiser, weights: Mapping[str, torch.Tensor]) -> float:
+def _change(model: Model, weights: Mapping[str, torch.Tensor]) -> float:
     """Largest change of a pixel that other weights make [sigma], from weak to strong noise."""
-    other = UNet(**denoiser.network.options)
+    other = copy.deepcopy(model.network)
     other.load_state_dict(weights)
-    changed = Denoiser(other.eval(), denoiser.about)
-    low, high = trained_range(denoiser.about).c_noise
+    changed = replace(model, network=other.eval())
+    low, high = model.description.noise
     changes = []
     for c_noise in np.geomspace(max(low, high / 1e3), high, 3):
-        noisy, _ = example_image(denoiser.about, c_noise=float(c_noise))
-        pairs = zip(denoiser.denoise(noisy), changed.denoise(noisy), strict=True)
+        noisy, _ = example_image(model.description, c_noise=float(c_noise))
+        pairs = zip(model.denoise(noisy), changed.denoise(noisy), strict=True)
         (before, after), (sigma, other_sigma) = pairs
         for difference in (after - before, other_sigma - sigma):
             changes.append(float((np.abs(difference) / sigma).max()))

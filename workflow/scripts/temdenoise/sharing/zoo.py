@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from temdenoise import __version__
-from temdenoise.errors import DataError
-from temdenoise.files import atomic
-from temdenoise.learning.inference import Denoiser
-from temdenoise.micrographs.fitting import trained_range
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.files import atomic
+from temdenoise.learning.inference import Model
 from temdenoise.sharing.example import example_image
 from temdenoise.sharing.export import OPSET, SMALLEST, export_onnx, scaling
 
@@ -28,7 +27,7 @@ PAPER = {
 }
 
 
-def export_zoo(denoiser: Denoiser, path: Path, *, name: str, documentation: str) -> None:
+def export_zoo(model: Model, path: Path, *, name: str, documentation: str) -> None:
     """Write a model as a package of the BioImage Model Zoo.
 
     Holds the description (``rdf.yaml``), the weights as ONNX, an example image with
@@ -36,7 +35,7 @@ def export_zoo(denoiser: Denoiser, path: Path, *, name: str, documentation: str)
 
     Parameters
     ----------
-    denoiser
+    model
         The model.
     path
         The file, ending in ``.zip``.
@@ -56,18 +55,18 @@ def export_zoo(denoiser: Denoiser, path: Path, *, name: str, documentation: str)
         raise DataError(f"{path}: expected a name that ends in .zip")
     import yaml
 
-    noisy, _ = example_image(denoiser.about)
-    denoised, sigma = denoiser.denoise(noisy)
+    noisy, _ = example_image(model.description)
+    denoised, sigma = model.denoise(noisy)
     images = {"noisy": noisy, "denoised": denoised, "sigma": sigma}
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "model.onnx"
-        export_onnx(denoiser, onnx)
+        export_onnx(model, onnx)
         files = {"model.onnx": onnx.read_bytes()}
     for key, image in images.items():
         files[f"{key}.npy"] = _npy(image[None, None])
     files["cover.png"] = _cover(noisy, denoised)
-    files["README.md"] = _documentation(documentation, denoiser).encode()
-    described = _description(denoiser, name, files)
+    files["README.md"] = _documentation(documentation, model).encode()
+    described = _description(model, name, files)
     files["rdf.yaml"] = yaml.safe_dump(described, sort_keys=False, allow_unicode=True).encode()
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for file in sorted(files):
@@ -77,12 +76,11 @@ def export_zoo(denoiser: Denoiser, path: Path, *, name: str, documentation: str)
             archive.writestr(entry, files[file])
 
 
-def _description(denoiser: Denoiser, name: str, files: dict[str, bytes]) -> dict[str, Any]:
+def _description(model: Model, name: str, files: dict[str, bytes]) -> dict[str, Any]:
     """Describe the model in the zoo's terms (https://github.com/bioimage-io/spec-bioimage-io)."""
-    about, trained = denoiser.about, trained_range(denoiser.about)
-    step = float(np.round(np.sqrt(trained.sampling[0] * trained.sampling[1]), 4))
-    least = max(SMALLEST, denoiser.network.block)
-    looks = {"adf": "bright atoms", "density": "dark pores"}.get(trained.kind, trained.kind)
+    trained = model.description
+    step = float(np.round(trained.pixels.middle, 4))
+    least = max(SMALLEST, model.network.block)
 
     def source(file: str) -> dict[str, str]:
         return {"source": file, "sha256": hashlib.sha256(files[file]).hexdigest()}
@@ -112,10 +110,10 @@ def _description(denoiser: Denoiser, name: str, files: dict[str, bytes]) -> dict
         "type": "model",
         "name": _plain(f"temdenoise {name}"),
         "description": "Denoises atomically resolved electron micrographs and predicts the error "
-        f"of every pixel; trained on simulated images ({looks}).",
+        f"of every pixel; trained on simulated images ({trained.mode.looks}).",
         "authors": [{"name": "The temdenoise authors"}],
         "cite": [PAPER],
-        "license": about.get("licence", "MIT"),
+        "license": trained.licence or "MIT",
         "version": __version__,
         "tags": ["denoising", "restoration", "electron-microscopy", "stem", "materials", "2d"],
         "documentation": source("README.md"),
@@ -134,7 +132,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_+\- ()]+", " ", name).strip()[:64]
 
 
-def _documentation(card: str, denoiser: Denoiser) -> str:
+def _documentation(card: str, model: Model) -> str:
     validation = (
         ""
         if "\n## Validation" in card
@@ -145,7 +143,7 @@ def _documentation(card: str, denoiser: Denoiser) -> str:
     )
     return (
         f"{card.rstrip()}\n{validation}\n## Before and after the network\n\n"
-        f"{scaling(denoiser.about)}\n\nThe command `temdenoise denoise` does all of this, and "
+        f"{scaling(model.description)}\n\nThe command `temdenoise denoise` does all of this, and "
         "says how far to believe the result.\n"
     )
 

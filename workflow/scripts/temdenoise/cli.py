@@ -1,0 +1,276 @@
+"""The command line: `temdenoise denoise IMAGE...`, `temdenoise models`, ...
+
+Exit codes: 0, all was done; 1, something could not be done (what, stands on the terminal;
+the rest was done); 2, the command itself was wrong; 130, interrupted by Ctrl-C (files already
+written are whole).
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from temdenoise import __version__
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.extras import install_hint
+from temdenoise.foundation.lattices import BUILT_IN, LATTICES, spacing_of
+from temdenoise.foundation.modes import IMAGE_MODES
+from temdenoise.project import KINDS
+
+COMMANDS = {
+    "denoise": "denoise micrographs, and say how far to believe the result",
+    "models": "list the pretrained models",
+    "export": "write a model for other programs: ONNX, or a package of the BioImage Model Zoo",
+    "publish": "make a trained model of a finished run one to hand on, with its card",
+    "new-project": "set up a run that trains models for a crystal of yours",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the entry point of the program `temdenoise`.
+
+    Parameters
+    ----------
+    arguments
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        # what costs seconds to import is imported by the command that needs it
+        return _RUN[options.command](options)
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted; files already written are whole")
+        return 130
+    except ModuleNotFoundError as error:
+        _say(
+            f"error: the package {error.name!r} is not installed; in the project's folder, "
+            f"`{install_hint(error.name or '')}` installs it"
+        )
+        return 1
+    except (DataError, OSError, ValueError) as error:
+        _say(f"error: {error}")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="temdenoise",
+        description="Denoise TEM images with networks trained on first-principles densities.",
+    )
+    parser.add_argument("--version", action="version", version=f"temdenoise {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    denoise = commands.add_parser("denoise", help=COMMANDS["denoise"])
+    denoise.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    denoise.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: IMAGE's own)"
+    )
+    denoise.add_argument(
+        "--model",
+        default="auto",
+        metavar="PATH",
+        help="a model of your own (model.pt), or a name of `models` (default: by the image)",
+    )
+    denoise.add_argument(
+        "--kind",
+        choices=("auto", *IMAGE_MODES),
+        default="auto",
+        help="bright atoms (adf), dark pores (density), ...; decides the model (default: judged "
+        "from the image)",
+    )
+    denoise.add_argument(
+        "--sampling", type=_positive, metavar="Å", help="pixel size in Å, whatever the file says"
+    )
+    denoise.add_argument(
+        "--crystal", help=f"check the pixel size against it: {', '.join(LATTICES)}, ..."
+    )
+    denoise.add_argument(
+        "--spacing", type=_positive, metavar="Å", help="the same by its first ring's spacing in Å"
+    )
+    denoise.add_argument(
+        "--figure",
+        action="store_true",
+        help="also draw it with what the predicted error doubts: IMAGE_figure_3.pdf, .png, .csv",
+    )
+    denoise.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="where to compute (default: a GPU where there is one)",
+    )
+    denoise.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
+    denoise.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
+
+    models = commands.add_parser("models", help=COMMANDS["models"])
+    models.add_argument("--folder", type=Path, help="another folder of models")
+
+    export = commands.add_parser("export", help=COMMANDS["export"])
+    export.add_argument("model", metavar="MODEL", help="model.pt, or a name of `models`")
+    export.add_argument("--onnx", type=Path, metavar="FILE", help="write ONNX (.onnx)")
+    export.add_argument(
+        "--zoo", type=Path, metavar="FILE", help="write a package of the BioImage Model Zoo (.zip)"
+    )
+
+    publish = commands.add_parser("publish", help=COMMANDS["publish"])
+    publish.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    publish.add_argument("--name", required=True, help="to publish it under, e.g. adf")
+    publish.add_argument("--model", default="universal", help="which of the run's models")
+    publish.add_argument(
+        "--folder", type=Path, metavar="DIR", help="to publish in (default: the package's own)"
+    )
+
+    new = commands.add_parser("new-project", help=COMMANDS["new-project"])
+    new.add_argument(
+        "crystal",
+        type=Path,
+        metavar="CIF",
+        help=f"any file ASE reads, or one of {', '.join(BUILT_IN)}",
+    )
+    new.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to make")
+    new.add_argument(
+        "--kind",
+        choices=tuple(KINDS),
+        default="density",
+        help="images the model is for: dark pores, or bright atoms (ADF-STEM)",
+    )
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a length in Å above 0")
+    return value
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _denoise(options: argparse.Namespace) -> int:
+    if options.crystal and not options.spacing and options.model == "auto":
+        try:
+            spacing_of(options.crystal)
+        except DataError as error:
+            _say(f"error: --crystal: {error}")
+            return 2
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(max(1, options.threads))
+    from temdenoise.api import Options
+    from temdenoise.denoise_files import Request, Terminal, denoise_file
+    from temdenoise.micrographs.results import Guard
+
+    request = Request(
+        output=options.output,
+        model=options.model,
+        sampling=options.sampling,
+        crystal=options.crystal,
+        device=options.device,
+        options=Options(mode=options.kind, spacing=options.spacing),
+        figure=options.figure,
+    )
+    guard = Guard(inputs={path.resolve() for path in options.images})
+    quiet = options.quiet
+    bar = sys.stderr if sys.stderr.isatty() and not quiet else None
+    terminal = Terminal((lambda _: None) if quiet else _say, _say, bar)
+    failed = 0
+    for path in options.images:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                failed += not denoise_file(path, request, guard, terminal)
+        except (DataError, OSError, ValueError, MemoryError) as error:
+            text = str(error) or type(error).__name__
+            _say(f"error: {text if str(path) in text else f'{path}: {text}'}")
+            failed += 1
+    return 1 if failed else 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from temdenoise.micrographs import models
+
+    folder = options.folder or models.FOLDER
+    listed = models.index(folder)
+    found = False
+    for name, model in models.available(folder):
+        found = True
+        about = model.description
+        crystals = ", ".join(about.spacings) or "not said"
+        print(  # noqa: T201
+            f"{name}: {about.mode.name}, pixels of {about.pixels.finest:.3f} to "
+            f"{about.pixels.coarsest:.3f} Å, noise up to {about.noise_over_contrast:.1f} "
+            f"times the lattice's contrast, crystals: {crystals}"
+        )
+        if name in listed:
+            entry = listed[name]
+            print(  # noqa: T201
+                f"  {entry['bytes'] / 1e6:.1f} MB, {entry['licence']}, SHA-256 as listed; what it "
+                f"is for and what not: {folder / name}.md"
+            )
+    if not found:
+        _say(
+            f"no pretrained model in {folder}; train one with `make run`, and give it with "
+            "`temdenoise denoise --model results/models/universal/model.pt`"
+        )
+    return 0 if found else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    if not (options.onnx or options.zoo):
+        _say("error: nothing to export; name a file with --onnx or --zoo")
+        return 2
+    from temdenoise.micrographs import models
+    from temdenoise.sharing import export
+
+    name, model = models.named(options.model)
+    if options.onnx:
+        export.export_onnx(model, options.onnx)
+        _say(f"written: {options.onnx}\n{export.scaling(model.description)}")
+    if options.zoo:
+        from temdenoise.sharing import publishing, zoo
+
+        # results/models/universal/model.pt is the model "universal"
+        path = Path(name)
+        title = path.parent.name if path.parent.name and path.stem == "model" else path.stem
+        text = publishing.card_of(name, model, title=title)
+        zoo.export_zoo(model, options.zoo, name=title, documentation=text)
+        _say(f"written: {options.zoo}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from temdenoise.sharing import publishing
+
+    folder = options.folder or publishing.FOLDER
+    _say(publishing.publish(options.run, name=options.name, model=options.model, folder=folder))
+    return 0
+
+
+def _new_project(options: argparse.Namespace) -> int:
+    from temdenoise.project import new_project
+
+    _say(new_project(options.crystal, options.output, kind=options.kind))
+    return 0
+
+
+_RUN = {
+    "denoise": _denoise,
+    "models": _models,
+    "export": _export,
+    "publish": _publish,
+    "new-project": _new_project,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Files of microscopes in; images, numbers and a summary page beside each other out."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from temdenoise.api import Denoised, Options, Plan, plan_of
+from temdenoise.foundation.quantities import PixelSize
+from temdenoise.learning.inference import Model
+from temdenoise.micrographs.models import AUTO
+from temdenoise.micrographs.readers import read
+from temdenoise.micrographs.results import Guard, files_of
+from temdenoise.micrographs.stack import Progress
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done with each file.
+
+    Attributes
+    ----------
+    output
+        Folder to write to; None: the file's own.
+    model
+        A model, its path, the name of a pretrained one, or ``auto``.
+    sampling
+        Pixel size [Å], whatever the file says; None: the file's.
+    crystal
+        Name of the crystal that pixel sizes are checked against.
+    device
+        See `learning.devices.device_of`.
+    options
+        See `api.Options`.
+    marked, figure
+        See `api.Denoised.save`.
+    """
+
+    output: Path | None = None
+    model: Model | str | Path = AUTO
+    sampling: float | None = None
+    crystal: str | None = None
+    device: str = "auto"
+    options: Options = field(default_factory=Options)
+    marked: bool = False
+    figure: bool = False
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where progress is told.
+
+    Attributes
+    ----------
+    say, warn
+        For what the user may want to know, and must know.
+    bar
+        Where to draw a progress bar for stacks; None: nowhere.
+    """
+
+    say: Say
+    warn: Say
+    bar: TextIO | None = None
+
+
+def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal) -> bool:
+    """Denoise every image of a file and write the results.
+
+    Everything is computed before anything is written, and every file appears whole or
+    not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    request
+        What is to be done.
+    guard
+        Refuses to overwrite inputs and the results of other files.
+    terminal
+        Where progress is told.
+
+    Returns
+    -------
+    bool
+        False if a frame of a stack could not be denoised.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or used; nothing is written then.
+    OSError
+        If the results cannot be written.
+    """
+    folder = request.output or path.parent
+    complete = True
+    for micrograph in read(path):
+        files = files_of(micrograph, folder, marked=request.marked, figure=request.figure)
+        guard.check(path, files)
+        for note in micrograph.notes:
+            terminal.warn(f"{path}: {note}")
+        given = None if request.sampling is None else PixelSize.of(request.sampling)
+        plan = plan_of(
+            micrograph,
+            sampling=given,
+            model=request.model,
+            crystal=request.crystal,
+            device=request.device,
+            options=request.options,
+        )
+        for line in opening_lines(plan):
+            terminal.say(line)
+        several = len(micrograph.frames) > 1
+        denoised = plan.carry_out(_progress(terminal.bar) if terminal.bar and several else None)
+        denoised.save(folder, marked=request.marked, figure=request.figure)
+        guard.note(path, files)
+        _tell(path, denoised, terminal)
+        terminal.say(f"  written: {files['denoised']} and {files['page'].name}")
+        complete &= not denoised.broken
+    return complete
+
+
+def opening_lines(plan: Plan) -> list[str]:
+    """Say what is done with which model, before it is done."""
+    micrograph, pixel = plan.micrograph, plan.sampling
+    path, stored = os.fspath(micrograph.path), micrograph.sampling
+    lines = []
+    if plan.lattices.took_size:
+        lines.append(
+            f"{path}: no pixel size stored; {pixel.rows:.4g} Å by the lattice's first ring"
+        )
+    elif stored and abs(stored.side / pixel.side - 1) > 0.005:
+        lines.append(
+            f"{path}: pixel size {pixel.rows:g} Å as given, not {stored.rows:.4g} Å as stored"
+        )
+    frames, rows, columns = micrograph.frames.shape
+    what = f"{rows} x {columns} pixels of {pixel.rows:.4g} Å"
+    if frames > 1:
+        what = f"{frames} frames of {what}"
+    judged = "judged" if plan.judged else "as said"
+    lines.append(f"{path}: {what}, {plan.mode.looks} ({judged}), model {plan.name}")
+    return lines
+
+
+def summary_lines(denoised: Denoised) -> list[str]:
+    """Say in a few lines what was measured on the worst frame."""
+    judged = denoised.result.worst
+    frame, score = judged.frame, judged.score
+    lines = [
+        f"noise: {', '.join(frame.noise.kinds)}; "
+        + (
+            f"{frame.level.over_contrast:.1f} times the lattice's contrast"
+            if frame.level.contrast > 0
+            else "no lattice seen"
+        ),
+        f"pixel size: {judged.pixel_check.text}",
+    ]
+    if score is not None:
+        lines.append(
+            f"held-out pixels: network {100 * score.network:.1f} %, best Gaussian "
+            f"{100 * score.gaussian:.1f} % of their variance, mean 0 %"
+            + (
+                f", noise ceiling {100 * score.ceiling:.1f} %"
+                if score.valid
+                else " (says nothing: the noise is correlated)"
+            )
+        )
+    if len(denoised.frames) > 1:
+        lines.insert(0, f"frame {frame.number}, the one with the worst verdict:")
+    return lines
+
+
+def _tell(path: Path, denoised: Denoised, terminal: Terminal) -> None:
+    for line in summary_lines(denoised):
+        terminal.say(f"  {line}")
+    verdict = denoised.verdict
+    good = verdict.level == "good"
+    (terminal.say if good else terminal.warn)(f"{path}: {verdict.headline}")
+    if not good:
+        for remedy in verdict.remedies:
+            terminal.warn(f"  what would help: {remedy}")
+    for number, message in denoised.broken.items():
+        terminal.warn(f"{path}: frame {number} could not be denoised: {message} (left empty: NaN)")
+
+
+def _progress(bar: TextIO) -> Progress:
+    def show(done: int, total: int) -> None:
+        filled = round(30 * done / total)
+        end = "\n" if done == total else ""
+        bar.write(f"\r  [{'#' * filled}{'.' * (30 - filled)}] frame {done} of {total}{end}")
+        bar.flush()
+
+    return show

@@ -1,0 +1,1 @@
+"""What every package and the Snakefile may use; the standard library only."""

@@ -1,0 +1,177 @@
+"""One frame of a micrograph, analysed once: what all later stages look at."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.modes import ImageMode, mode_by_contrast
+from temdenoise.foundation.quantities import NoiseLevel, PixelSize
+from temdenoise.measuring.background import background
+from temdenoise.measuring.lattice import Ring, first_ring
+from temdenoise.measuring.noise import Noise, estimate, without_impulses
+from temdenoise.measuring.spectrum import (
+    Peak,
+    Spectrum,
+    lattice_contrast,
+    lattice_peaks,
+    middle,
+    spectrum,
+)
+from temdenoise.micrographs import memory
+
+LARGEST = 1e12
+"""Largest intensity: sums of squares must stay within the range of 32-bit numbers."""
+
+MOST_MISSING = 0.2
+"""Largest fraction of missing pixels."""
+
+MOST_SATURATED = 0.3
+"""Largest fraction of saturated pixels."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame without outlier pixels; what is found in it is computed once, when asked for.
+
+    Attributes
+    ----------
+    number
+        Of the frame in its stack, from 1.
+    image
+        float32, shape (rows, columns).
+    sampling
+        Pixel size [Å].
+    replaced
+        Number of pixels that were outliers or missing.
+    outliers
+        Their fraction.
+    saturated
+        Fraction of the pixels at the largest value, if that looks like a limit; else 0.
+    """
+
+    number: int
+    image: np.ndarray
+    sampling: PixelSize
+    replaced: int
+    outliers: float
+    saturated: float
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Power spectrum of the middle of the frame."""
+        return spectrum(self.image, self.sampling)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """Level and kind of its noise."""
+        return estimate(self.image, self.spectrum, sampling=self.sampling, impulses=self.outliers)
+
+    @cached_property
+    def peaks(self) -> list[Peak]:
+        """Peaks of its lattice."""
+        return lattice_peaks(self.spectrum)
+
+    @cached_property
+    def ring(self) -> Ring | None:
+        """First ring of its lattice; None if there is no lattice to be seen."""
+        return first_ring(self.peaks)
+
+    @cached_property
+    def level(self) -> NoiseLevel:
+        """How strong its noise is beside its lattice."""
+        return NoiseLevel(self.noise.sigma, lattice_contrast(self.spectrum, self.peaks))
+
+
+def analyse(frame: np.ndarray, *, sampling: PixelSize, number: int = 1) -> Frame:
+    """Clean a frame of outlier pixels and make it ready to be looked at.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, columns), any real type; NaN for a missing pixel.
+    sampling
+        Pixel size [Å].
+    number
+        Of the frame in its stack, from 1.
+
+    Raises
+    ------
+    DataError
+        If the frame holds no picture: no finite value, one value alone, mostly
+        missing or saturated; values above `LARGEST`; or needs more memory than there is.
+    """
+    memory.require(*frame.shape)
+    frame = np.ascontiguousarray(frame, dtype=np.float32)
+    saturated = _saturated(frame)
+    image, hot = without_impulses(frame)
+    if image.min() == image.max():
+        raise DataError("every pixel but single ones has the same value: no picture in it")
+    return Frame(number, image, sampling, int(hot.sum()), float(hot.mean()), saturated)
+
+
+def _saturated(frame: np.ndarray) -> float:
+    """Return the fraction of saturated pixels; refuse a frame that holds no picture."""
+    missing = 1 - np.count_nonzero(np.isfinite(frame)) / frame.size
+    if missing == 1:
+        raise DataError("every pixel is missing (NaN or infinite)")
+    if missing > MOST_MISSING:
+        raise DataError(
+            f"{100 * missing:.0f} % of the pixels are missing (NaN or infinite), expected at most "
+            f"{100 * MOST_MISSING:.0f} %: cut the image to where it holds data"
+        )
+    finite = frame if missing == 0 else frame[np.isfinite(frame)]
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        raise DataError(f"every pixel has the same value, {low:g}: there is no picture in it")
+    if max(-low, high) > LARGEST:
+        raise DataError(
+            f"values from {low:g} to {high:g}, expected at most {LARGEST:g} either way: divide the "
+            "image by a constant"
+        )
+    fraction = float(np.mean(finite == high))
+    # values pile up at a limit; without one the largest is as rare as those just below it
+    below = np.mean((finite >= high - (high - low) / 100) & (finite < high))
+    saturated = fraction if fraction > max(5 * below, 1e-3) else 0.0
+    if saturated > MOST_SATURATED:
+        raise DataError(
+            f"{100 * saturated:.0f} % of the pixels are saturated (at {high:g}), expected at most "
+            f"{100 * MOST_SATURATED:.0f} %: the signal there was never recorded; take the image "
+            "with less gain"
+        )
+    return saturated
+
+
+def contrast_of(smooth: np.ndarray) -> int:
+    """Tell whether an image shows bright structure on dark ground (1) or the opposite (-1).
+
+    Bright atoms on dark ground have a distribution of brightness with a tail to the
+    bright side, pores in a bright net one to the dark side.
+
+    Parameters
+    ----------
+    smooth
+        The image without noise and slow background, shape (rows, columns).
+    """
+    low, median, high = np.quantile(smooth, [0.02, 0.5, 0.98])
+    return 1 if high - median >= median - low else -1
+
+
+def mode_of(frame: np.ndarray, sampling: PixelSize) -> ImageMode:
+    """Judge the mode of a frame by its contrast: bright atoms or dark pores.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, columns).
+    sampling
+        Pixel size [Å].
+    """
+    part = middle(np.asarray(frame)).astype(np.float32)
+    if not np.isfinite(part).any():
+        return mode_by_contrast(1)
+    part, _ = without_impulses(part)
+    widths = [0.5 / step for step in sampling]
+    return mode_by_contrast(contrast_of(gaussian_filter(part, widths) - background(part, sampling)))

@@ -1,0 +1,368 @@
+"""An image or a stack: every frame analysed, denoised, weighed and judged, each step once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.modes import ImageMode, mode_by_contrast
+from temdenoise.foundation.quantities import PixelSize
+from temdenoise.learning.inference import Model
+from temdenoise.measuring.lattice import PixelCheck, check
+from temdenoise.measuring.spectrum import Spectrum, middle, spectrum
+from temdenoise.micrographs import denoising
+from temdenoise.micrographs.denoising import Answer, Fit
+from temdenoise.micrographs.evidence import (
+    SMALLEST,
+    FoundFeatures,
+    Invention,
+    Residual,
+    Score,
+    best_of,
+    features_of,
+    invention,
+    quarter_score,
+    residual_of,
+)
+from temdenoise.micrographs.frame import Frame, analyse, contrast_of
+from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
+from temdenoise.micrographs.verdict import TITLES, Evidence, Verdict, judge
+from temdenoise.micrographs.weighing import Support, Weighed, estimate_support, weighed
+
+GAINS = (0.5, 0.71, 1.0, 1.41)
+"""Intensity scales tried on the held-out quarters, relative to that of the lattice's contrast."""
+
+
+@dataclass(frozen=True)
+class Lattices:
+    """Crystals that an image may show.
+
+    Attributes
+    ----------
+    spacings
+        Spacing of the first ring by name [Å].
+    certain
+        Whether the user named the crystal; else it may be one not known.
+    took_size
+        Whether the pixel size was itself taken from the lattice, so that it cannot check it.
+    """
+
+    spacings: Mapping[str, float]
+    certain: bool = False
+    took_size: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The middle of a frame, for pictures: float32, shape (rows, columns), and spectra.
+
+    Attributes
+    ----------
+    before, after, sigma, slow
+        As recorded, denoised, its predicted error, its slow background.
+    spectrum_before, spectrum_after, spectrum_difference
+        Of the three.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    sigma: np.ndarray
+    slow: np.ndarray
+    spectrum_before: Spectrum
+    spectrum_after: Spectrum
+    spectrum_difference: Spectrum
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All that was found out about one frame.
+
+    Attributes
+    ----------
+    frame, fit, support, pixel_check, score, residual, invented, features, verdict
+        See there.
+    mode
+        Mode that the result looks like.
+    seam
+        Largest difference at the corner of tiles over the noise; NaN for one tile.
+    shown
+        Pictures and spectra of its middle.
+    """
+
+    frame: Frame
+    mode: ImageMode
+    fit: Fit
+    support: Support
+    pixel_check: PixelCheck
+    score: Score | None
+    residual: Residual
+    invented: Invention
+    features: FoundFeatures
+    verdict: Verdict
+    seam: float
+    shown: Shown
+
+    def marks(self) -> Marks:
+        """Mark the part shown by its predicted error."""
+        ring, shown = self.frame.ring, self.shown
+        width = WIDTH * (ring.spacing if ring else SPACING)
+        rows, columns = self.frame.sampling
+        return mark(
+            shown.after,
+            shown.sigma,
+            shown.slow,
+            self.features,
+            width=(width / rows, width / columns),
+            invented=self.invented.suspected,
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what was measured as plain values, NaN as None."""
+        frame, score, features = self.frame, self.score, self.features
+        fitted = asdict(self.fit) | {
+            "contrast": frame.level.contrast,
+            "noise_over_contrast": frame.level.over_contrast,
+            "support": asdict(self.support),
+        }
+        findings = [
+            {"check": f.check, "weight": f.weight.value, "text": f.text}
+            for f in self.verdict.findings
+        ]
+        found = {
+            "frame": frame.number,
+            "kind": self.mode.name,
+            "sampling_angstrom": list(frame.sampling),
+            "noise": asdict(frame.noise),
+            "fit": fitted,
+            "replaced_pixels": frame.replaced,
+            "saturated_share": frame.saturated,
+            "ring": asdict(frame.ring) if frame.ring else None,
+            "calibration": asdict(self.pixel_check),
+            "score": score and asdict(score) | {"ratio": score.ratio, "winner": score.winner},
+            "residual": asdict(self.residual),
+            "invention": asdict(self.invented) | {"suspected": self.invented.suspected},
+            "seam_over_noise": self.seam,
+            "features": {
+                "kind": features.feature,
+                "found": len(features.confidence),
+                "certain": int(np.sum(features.certain)),
+            },
+            "verdict": {
+                "level": self.verdict.level,
+                "headline": self.verdict.headline,
+                "findings": findings,
+                "reasons": self.verdict.reasons,
+                "remedies": self.verdict.remedies,
+                "use_gaussian": self.verdict.use_gaussian,
+            },
+        }
+        return {key: _plain(value) for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class Result:
+    """A denoised image or stack.
+
+    Attributes
+    ----------
+    denoised, sigma
+        float32, shape of the input; NaN in frames that could not be denoised.
+    gaussian
+        The same smoothed by the Gaussian that predicted best, if that is to be preferred.
+    worst
+        The frame with the worst verdict, in full.
+    numbers
+        What was measured on each frame.
+    broken
+        Message by number of the frame that could not be denoised.
+    """
+
+    denoised: np.ndarray
+    sigma: np.ndarray
+    gaussian: np.ndarray | None
+    worst: Judged
+    numbers: list[dict[str, Any]] = field(default_factory=list)
+    broken: Mapping[int, str] = field(default_factory=dict)
+
+
+Progress = Callable[[int, int], None]
+
+
+def denoise_stack(
+    data: np.ndarray,
+    model: Model,
+    *,
+    sampling: PixelSize,
+    lattices: Lattices | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Denoise an image, or every frame of a stack.
+
+    Parameters
+    ----------
+    data
+        Shape (..., rows, columns), any real type and byte order.
+    model
+        The model.
+    sampling
+        Pixel size along rows and columns [Å].
+    lattices
+        Crystals that the image may show; default those the model was trained on.
+    progress
+        Called with the number of frames done and of all.
+
+    Raises
+    ------
+    DataError
+        If no frame can be denoised.
+    """
+    lattices = lattices or Lattices(model.description.spacings)
+    frames = data.reshape(-1, *data.shape[-2:])
+    denoised = np.full(frames.shape, np.nan, np.float32)
+    sigma = np.full(frames.shape, np.nan, np.float32)
+    gaussians: dict[int, np.ndarray] = {}
+    numbers: list[dict[str, Any]] = []
+    broken: dict[int, str] = {}
+    worst: Judged | None = None
+    for index, recorded in enumerate(frames):
+        try:
+            frame = analyse(recorded, sampling=sampling, number=index + 1)
+            judged, result = _judged(frame, model, lattices)
+        except DataError as error:
+            broken[index + 1] = str(error)
+        else:
+            denoised[index], sigma[index] = result.denoised, result.sigma
+            numbers.append(judged.numbers())
+            if judged.verdict.use_gaussian and judged.score is not None:
+                gaussians[index] = gaussian_filter(frame.image, judged.score.sigma, mode="mirror")
+            if worst is None or _badness(judged) > _badness(worst):
+                worst = judged
+        if progress:
+            progress(index + 1, len(frames))
+    if worst is None:
+        raise DataError("; ".join(dict.fromkeys(broken.values())))
+    gaussian = None
+    if gaussians:
+        gaussian = denoised.copy()
+        for index, smooth in gaussians.items():
+            gaussian[index] = smooth
+    shape = data.shape
+    return Result(
+        denoised=denoised.reshape(shape),
+        sigma=sigma.reshape(shape),
+        gaussian=None if gaussian is None else gaussian.reshape(shape),
+        worst=worst,
+        numbers=numbers,
+        broken=broken,
+    )
+
+
+def _badness(judged: Judged) -> int:
+    return list(TITLES).index(judged.verdict.level)
+
+
+def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Weighed]:
+    """Denoise one frame, gather evidence and judge it."""
+    trained, sampling = model.description, frame.sampling
+    fitted = denoising.fit(frame.level, frame.noise, trained, sampling)
+    score = _score(frame, model)
+    if score is not None and score.valid:
+        fitted = fitted.scaled(GAINS[score.chosen])
+    result, seam = _restored(frame, frame.image, model, fitted, sampling)
+    residual, of_residual = residual_of(frame, result)
+    invented = invention(frame, result)
+    mode = mode_by_contrast(contrast_of(middle(result.denoised) - middle(result.slow)))
+    pixel_check = check(
+        frame.ring,
+        sampling,
+        lattices.spacings,
+        certain=lattices.certain,
+        taken=lattices.took_size,
+    )
+    seen = Evidence(
+        frame=frame,
+        trained=trained,
+        fit=fitted,
+        support=result.support,
+        pixel_check=pixel_check,
+        score=score,
+        residual=residual,
+        invented=invented,
+        # without a lattice its contrast says nothing
+        mode=mode if frame.ring else trained.mode,
+    )
+    judged = Judged(
+        frame=frame,
+        mode=mode,
+        fit=fitted,
+        support=result.support,
+        pixel_check=pixel_check,
+        score=score,
+        residual=residual,
+        invented=invented,
+        features=features_of(frame, result, mode.feature, flat=invented.flat),
+        verdict=judge(seen),
+        seam=seam / max(frame.noise.sigma, 1e-300),
+        shown=Shown(
+            before=middle(frame.image).copy(),
+            after=middle(result.denoised).copy(),
+            sigma=middle(result.sigma).copy(),
+            slow=middle(result.slow).copy(),
+            spectrum_before=frame.spectrum,
+            spectrum_after=spectrum(result.denoised, sampling),
+            spectrum_difference=of_residual,
+        ),
+    )
+    return judged, result
+
+
+def _restored(
+    frame: Frame, image: np.ndarray, model: Model, fitted: Fit, sampling: PixelSize
+) -> tuple[Weighed, float]:
+    """Denoise a frame, or a part of it with its noise; also what tiles changed."""
+    image = image.astype(np.float32, copy=False)
+    answer = denoising.answer(model, image, fitted, sampling, check_seam=True)
+
+    def ask(part: np.ndarray) -> Answer:
+        # of an image that is its own middle the answer is known
+        if part.shape == image.shape and np.shares_memory(part, image):
+            return answer
+        return denoising.answer(model, part, fitted, sampling)
+
+    return weighed(answer, estimate_support(ask, image, frame.noise, sampling)), answer.seam
+
+
+def _score(frame: Frame, model: Model) -> Score | None:
+    """Score on held-out quarters, which have twice the pixel size and the same noise."""
+    if min(frame.image.shape) < SMALLEST:
+        return None
+    coarse = PixelSize(2 * frame.sampling.rows, 2 * frame.sampling.columns)
+    fitted = denoising.fit(frame.level, frame.noise, model.description, coarse)
+
+    def with_gain(factor: float) -> Callable[[np.ndarray], np.ndarray]:
+        def denoise(quarter: np.ndarray) -> np.ndarray:
+            # all that is fitted to the image is fitted to the quarter alone
+            return _restored(frame, quarter, model, fitted.scaled(factor), coarse)[0].denoised
+
+        return denoise
+
+    if "correlated" in frame.noise.kinds or model.description.standardised:
+        # such noise rewards whoever keeps it: nothing can be chosen by the score; and a
+        # network that standardises what it sees gives the same answer at every scale
+        chosen = GAINS.index(1.0)
+    else:
+        chosen = best_of([with_gain(factor) for factor in GAINS], frame.image, frame.noise)
+    return quarter_score(with_gain(GAINS[chosen]), frame.image, frame.noise, chosen=chosen)

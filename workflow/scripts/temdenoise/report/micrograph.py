@@ -1,0 +1,225 @@
+"""The summary of a denoised micrograph: one picture, and one page around it."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from temdenoise.foundation.modes import IMAGE_MODES
+from temdenoise.foundation.quantities import PixelSize
+from temdenoise.measuring.spectrum import RESOLVED, Spectrum
+from temdenoise.micrographs.evidence import FoundFeatures, Score
+from temdenoise.micrographs.stack import Judged, Shown
+from temdenoise.micrographs.verdict import TITLES
+from temdenoise.report.pages import templates
+from temdenoise.report.style import COLOURS, DOUBLE_COLUMN, journal, show_image
+
+
+def summarise(judged: Judged, summary: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Draw the picture and write the page.
+
+    Parameters
+    ----------
+    judged
+        What was found out about the frame that is shown.
+    summary
+        What was found out about its file (`micrographs.results.summary_of`).
+
+    Returns
+    -------
+    tuple of bytes and str
+        PNG and HTML.
+    """
+    buffer = io.BytesIO()
+    with journal():
+        drawn = figure(judged)
+        drawn.savefig(buffer, format="png", dpi=150)
+        plt.close(drawn)
+    picture = buffer.getvalue()
+    numbers = next(n for n in summary["frames"] if n["frame"] == judged.frame.number)
+    page = (
+        templates()
+        .get_template("micrograph.html.j2")
+        .render(
+            summary=summary,
+            frame=numbers,
+            titles=TITLES,
+            modes=IMAGE_MODES,
+            png=base64.b64encode(picture).decode(),
+        )
+    )
+    return picture, page
+
+
+def figure(judged: Judged) -> Figure:
+    """Draw one frame: before and after, their transforms, features and scores.
+
+    Parameters
+    ----------
+    judged
+        See `summarise`.
+    """
+    shown, sampling = judged.shown, judged.frame.sampling
+    before, after, sigma = shown.before, shown.after, shown.sigma
+    figure, axes = plt.subplots(
+        3, 4, figsize=(1.6 * DOUBLE_COLUMN, 1.24 * DOUBLE_COLUMN), layout="compressed"
+    )
+    limits = np.quantile(before, [0.002, 0.998])
+    inner = np.quantile(after, [0.002, 0.998])
+    _picture(axes[0, 0], before, sampling, "Before", vmin=limits[0], vmax=limits[1], bar=True)
+    drawn = _picture(axes[0, 1], after, sampling, "After", vmin=inner[0], vmax=inner[1])
+    figure.colorbar(drawn, ax=axes[0, 1], shrink=0.7)
+    rest = before - after
+    limit = float(np.quantile(np.abs(rest), 0.998))
+    drawn = _picture(axes[0, 2], rest, sampling, "Difference", cmap="gray", vmin=-limit, vmax=limit)
+    figure.colorbar(drawn, ax=axes[0, 2], shrink=0.7)
+    drawn = _picture(axes[0, 3], sigma, sampling, "Sigma (68 %)", cmap="viridis", vmin=0)
+    figure.colorbar(drawn, ax=axes[0, 3], shrink=0.7)
+
+    for column, (title, found) in enumerate(_spectra(shown).items()):
+        _transform(
+            axes[1, column], found, f"Fourier transform, {title}", like=shown.spectrum_before
+        )
+    _radial(axes[1, 3], shown)
+
+    side = min(*before.shape, max(64, round(40 / min(sampling))))
+    corner = [(n - side) // 2 for n in before.shape]
+    window = tuple(slice(c, c + side) for c in corner)
+    _picture(
+        axes[2, 0],
+        before[window],
+        sampling,
+        "Enlarged, before",
+        vmin=limits[0],
+        vmax=limits[1],
+        bar=True,
+    )
+    _picture(axes[2, 1], after[window], sampling, "Enlarged, after", vmin=inner[0], vmax=inner[1])
+    _features(axes[2, 1], judged.features, corner, side, sampling)
+    _autocorrelation(axes[2, 2], rest)
+    _score(axes[2, 3], judged.score)
+    return figure
+
+
+def _spectra(shown: Shown) -> dict[str, Spectrum]:
+    return {
+        "before": shown.spectrum_before,
+        "after": shown.spectrum_after,
+        "difference": shown.spectrum_difference,
+    }
+
+
+def _picture(
+    axes: Axes, image: np.ndarray, sampling: PixelSize, title: str, **options: Any
+) -> AxesImage:
+    """Draw (rows, columns) with the first row on top, as image viewers do."""
+    options.setdefault("cmap", "gray")
+    axes.set_title(title)
+    return show_image(axes, image[::-1].T, sampling=(sampling[1], sampling[0]), **options)
+
+
+def _transform(axes: Axes, found: Spectrum, title: str, *, like: Spectrum) -> None:
+    """Draw a transform in the greys of another, so that spots can be compared."""
+    rows, columns = found.vectors
+    keep = [np.abs(v) <= 1 / RESOLVED for v in (rows, columns)]
+    power = np.log10(found.power[np.ix_(*keep)] + 1e-300)
+    low, high = np.log10(np.quantile(like.power[np.ix_(*keep)] + 1e-300, [0.3, 0.9995]))
+    extent = (columns[keep[1]][0], columns[keep[1]][-1], rows[keep[0]][-1], rows[keep[0]][0])
+    axes.imshow(
+        power,
+        extent=extent,
+        origin="upper",
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axes.set(title=title, xlabel="1/Å")
+
+
+def _radial(axes: Axes, shown: Shown) -> None:
+    colours = {"before": "raw", "after": "cnn", "difference": "best_classical"}
+    for name, found in _spectra(shown).items():
+        inside = (found.centres > 0.03) & (found.centres < found.nyquist)
+        colour = COLOURS[colours[name]]
+        axes.semilogy(found.centres[inside], found.mean[inside], color=colour, label=name, lw=0.9)
+    found = shown.spectrum_before
+    inside = (found.centres > 0.03) & (found.centres < found.nyquist)
+    axes.semilogy(
+        found.centres[inside],
+        found.floor[inside],
+        color="black",
+        ls=":",
+        lw=0.8,
+        label="noise floor",
+    )
+    bottom = float(np.median(found.floor[inside])) * 1e-3
+    axes.set(title="Radial power spectrum", xlabel="Spatial frequency (1/Å)")
+    axes.set_ylim(bottom=bottom)
+    axes.legend(frameon=False)
+
+
+def _features(
+    axes: Axes, features: FoundFeatures, corner: Sequence[int], side: int, sampling: PixelSize
+) -> None:
+    centres = features.centres - corner
+    inside = ((centres >= 0) & (centres < side)).all(axis=1)
+    certain = features.certain
+    # told apart by their form as well as their colour
+    for chosen, colour, mark, label in (
+        (inside & certain, COLOURS["best_classical"], {"marker": "o", "mew": 0}, "certain"),
+        (inside & ~certain, COLOURS["paper_like"], {"marker": "x", "mew": 0.7}, "uncertain"),
+    ):
+        rows, columns = centres[chosen].T
+        axes.plot(
+            (columns + 0.5) * sampling[1] / 10,
+            (side - rows - 0.5) * sampling[0] / 10,
+            ls="",
+            ms=2.4,
+            color=colour,
+            **mark,
+            label=f"{features.feature}, {label}: {len(rows)}",
+        )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=2, frameon=False)
+
+
+def _autocorrelation(axes: Axes, rest: np.ndarray, reach: int = 8) -> None:
+    rest = rest - rest.mean()
+    power = np.abs(np.fft.rfft2(rest)) ** 2
+    correlation = np.fft.fftshift(np.fft.irfft2(power, s=rest.shape))
+    middle = [n // 2 for n in rest.shape]
+    part = correlation[tuple(slice(m - reach, m + reach + 1) for m in middle)]
+    part = part / max(part.max(), 1e-300)
+    drawn = axes.imshow(
+        part, extent=[-reach - 0.5, reach + 0.5] * 2, cmap="RdBu_r", vmin=-0.2, vmax=0.2
+    )
+    axes.set(title="Autocorrelation of the difference", xlabel="Pixels apart")
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.7)
+
+
+def _score(axes: Axes, score: Score | None) -> None:
+    axes.set_title("Held-out pixels explained (%)")
+    if score is None:
+        axes.text(0.5, 0.5, "too small to score", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    values = [0.0, 100 * score.gaussian, 100 * score.network]
+    bars = axes.bar(
+        ["mean", "best\nGaussian", "network"],
+        values,
+        color=[COLOURS["raw"], COLOURS["best_classical"], COLOURS["cnn"]],
+    )
+    axes.bar_label(bars, [f"{v:.2f}" for v in values], label_type="center", fontsize=6)
+    axes.errorbar([2], values[2:], yerr=100 * score.error, color="black", lw=0.8, capsize=2)
+    axes.margins(y=0.15)
+    if score.valid:
+        axes.axhline(100 * score.ceiling, color="black", lw=0.8, ls="--")
+        axes.text(-0.4, 100 * score.ceiling, "noise ceiling", va="bottom", fontsize=6)
+    else:
+        axes.text(0.5, 0.9, "says nothing: correlated noise", ha="center", transform=axes.transAxes)
