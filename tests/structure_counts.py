@@ -1,6 +1,6 @@
 """Count what makes code hard to change, in this checkout or another one.
 
-    python tests/structure_counts.py [FOLDER]
+python tests/structure_counts.py [FOLDER]
 """
 
 import ast

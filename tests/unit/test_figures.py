@@ -119,12 +119,22 @@ def test_figures_2_and_4_show_specialists_only(quality, images):
     assert sum("CNN, MS-SSIM 0.955" in title for title in titles) == len(NOISES)
 
 
-def test_figure_s2_outlines_the_pores_where_patches_meet(images):
+def test_figure_s2_outlines_the_pores_where_patches_meet(images, lattice):
+    away = {method: 0.1 * (n + 1) for n, method in enumerate(NETWORK_METHODS)}
+    denoised = {
+        method: {noise: {0.2: lattice + error} for noise in NOISES}
+        for method, error in away.items()
+    }
     with journal():
-        figure, rows = supplement.figure_s2(shown=replace(images, c_noise=(0.2,)), patch=64)
+        figure, rows = supplement.figure_s2(
+            shown=replace(images, denoised=denoised, c_noise=(0.2,)), patch=64
+        )
         figure.canvas.draw()
-    assert len(rows) == len(NOISES) * len(NETWORK_METHODS)
-    assert {r["rms_error_in_panel"] for r in rows} == {0}
+    assert [(r["noise"], r["method"]) for r in rows] == [
+        (noise, method) for noise in NOISES for method in NETWORK_METHODS
+    ]
+    for row in rows:
+        assert row["rms_error_in_panel"] == pytest.approx(away[row["method"]], rel=1e-4)
     assert figure.axes[0].get_title() == "clean"
 
 

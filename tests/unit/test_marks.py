@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from temdenoise.judging.detector import Detector
-from temdenoise.micrographs.marks import DARK, DOUBTFUL, mark
+from temdenoise.micrographs.evidence import FoundFeatures
+from temdenoise.micrographs.marked import DARK, DOUBTFUL, MarkedFrame
+from temdenoise.micrographs.marks import mark
 
 SPACING = 8
 WIDTH = (8.0, 8.0)
-NOTHING = {"centres": np.empty((0, 2)), "confidence": np.empty(0), "evidence": np.empty(0)}
-OPTIONS = {"width": WIDTH, "certain": 0.95, "invented": False}
+NOTHING = FoundFeatures("pores", np.empty((0, 2)), np.empty(0), np.empty(0))
+OPTIONS = {"width": WIDTH, "invented": False}
 
 
 @pytest.fixture
@@ -18,14 +20,14 @@ def net():
     return np.add.outer(np.cos(x), np.cos(y))
 
 
-def shares(found):
+def fractions(found):
     return [np.mean(found.areas & value > 0) for value in (DARK, DOUBTFUL)]
 
 
 def test_a_bright_certain_lattice_is_not_marked(net):
     flat = np.zeros_like(net)
     found = mark(net + 5, flat + 0.1, flat + 5, NOTHING, **OPTIONS)
-    assert shares(found) == [0, 0]
+    assert fractions(found) == [0, 0]
     assert found.places == []
 
 
@@ -42,7 +44,7 @@ def test_a_dark_area_is_found_by_its_depth_and_only_beyond_the_error(net):
     assert place["area"] == dark.sum()
     assert place["row"] == pytest.approx(np.argwhere(dark)[:, 0].mean())
     # an error of 2 explains a depth of 3
-    assert shares(mark(net + slow, np.full_like(net, 2.0), slow, NOTHING, **OPTIONS))[0] == 0
+    assert fractions(mark(net + slow, np.full_like(net, 2.0), slow, NOTHING, **OPTIONS))[0] == 0
 
 
 def test_brightness_scale_and_offset_do_not_matter(net, rng):
@@ -68,11 +70,12 @@ def test_where_the_error_exceeds_the_structure_nothing_is_certain(net):
 def test_features_are_suspected_for_each_reason(net, invented):
     sigma = np.full_like(net, 0.2)
     sigma[:40, :40] = 3.0
-    features = {
-        "centres": np.array([[120.0, 100.0], [120.0, 80.0], [120.0, 60.0], [10.0, 10.0]]),
-        "confidence": np.array([0.99, 0.9, 0.9, 0.99]),
-        "evidence": np.array([1.0, 8.0, 1.0, 8.0]),
-    }
+    features = FoundFeatures(
+        feature="pores",
+        centres=np.array([[120.0, 100.0], [120.0, 80.0], [120.0, 60.0], [10.0, 10.0]]),
+        confidence=np.array([0.99, 0.9, 0.9, 0.99]),
+        evidence=np.array([1.0, 8.0, 1.0, 8.0]),
+    )
     options = OPTIONS | {"invented": invented}
     found = mark(net, sigma, np.zeros_like(net), features, **options)
     marks = [place["mark"] for place in found.places[:4]]
@@ -80,6 +83,8 @@ def test_features_are_suspected_for_each_reason(net, invented):
     assert marks == (["suspected"] * 4 if invented else doubted)
     assert [place["confidence"] for place in found.places[:4]] == [0.99, 0.9, 0.9, 0.99]
     assert [place["evidence"] for place in found.places[:4]] == [1, 8, 1, 8]
+    counted = MarkedFrame("scan.dm4", 1, "pores", "", {}, found.places)
+    assert counted.count("suspected") == marks.count("suspected")
 
 
 def test_evidence_tells_an_atom_from_one_that_was_put_there(rng):

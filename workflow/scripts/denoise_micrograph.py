@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from temdenoise.api import Options
 from temdenoise.denoise_files import Request, Terminal, denoise_file
 from temdenoise.foundation.jobs import job
-from temdenoise.micrographs.models import AUTO
 from temdenoise.micrographs.results import Guard
 
 with job(snakemake) as say:
     options, image = snakemake.params.options, Path(snakemake.input.image)
     request = Request(
         output=Path(snakemake.output.denoised).parent,
-        model=Path(snakemake.input.model) if snakemake.input.model else AUTO,
+        model=Path(snakemake.input.model) if snakemake.input.model else "auto",
         sampling=options["sampling"],
         crystal=options["crystal"],
-        options=Options(mode=options["kind"]),
+        kind=options["kind"],
         marked=True,
     )
     guard = Guard(inputs={image.resolve()})

@@ -16,6 +16,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.extras import install_hint
 from temdenoise.foundation.lattices import BUILT_IN, LATTICES, spacing_of
 from temdenoise.foundation.modes import IMAGE_MODES
+from temdenoise.micrographs.units import parse_length
 from temdenoise.project import KINDS
 
 COMMANDS = {
@@ -88,13 +89,24 @@ def _parser() -> argparse.ArgumentParser:
         "from the image)",
     )
     denoise.add_argument(
-        "--sampling", type=_positive, metavar="Å", help="pixel size in Å, whatever the file says"
+        "--sampling",
+        type=_length,
+        metavar="LENGTH",
+        help="pixel size, whatever the file says: 0.12 (in Å), 12pm, 0.012nm",
     )
     denoise.add_argument(
         "--crystal", help=f"check the pixel size against it: {', '.join(LATTICES)}, ..."
     )
     denoise.add_argument(
-        "--spacing", type=_positive, metavar="Å", help="the same by its first ring's spacing in Å"
+        "--spacing",
+        type=_spacing,
+        metavar="LENGTH",
+        help="the same by its first ring's spacing: 2.13 (in Å), 0.213nm",
+    )
+    denoise.add_argument(
+        "--signal",
+        metavar="N|NAME",
+        help="the one signal of each file to denoise (default: every image; see `inspect`)",
     )
     denoise.add_argument(
         "--figure",
@@ -145,11 +157,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: expected a length in Å above 0")
-    return value
+def _length(text: str) -> float:
+    try:
+        return parse_length(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _spacing(text: str) -> float:
+    try:
+        return parse_length(text, finest=0.5, coarsest=50.0)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _say(text: str) -> None:
@@ -167,7 +186,6 @@ def _denoise(options: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(max(1, options.threads))
-    from temdenoise.api import Options
     from temdenoise.denoise_files import Request, Terminal, denoise_file
     from temdenoise.micrographs.results import Guard
 
@@ -176,8 +194,10 @@ def _denoise(options: argparse.Namespace) -> int:
         model=options.model,
         sampling=options.sampling,
         crystal=options.crystal,
+        kind=options.kind,
+        spacing=options.spacing,
+        signal=options.signal,
         device=options.device,
-        options=Options(mode=options.kind, spacing=options.spacing),
         figure=options.figure,
     )
     guard = Guard(inputs={path.resolve() for path in options.images})
@@ -185,7 +205,7 @@ def _denoise(options: argparse.Namespace) -> int:
     bar = sys.stderr if sys.stderr.isatty() and not quiet else None
     terminal = Terminal((lambda _: None) if quiet else _say, _say, bar)
     failed = 0
-    for path in options.images:
+    for path in dict.fromkeys(options.images):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -250,10 +270,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from temdenoise.sharing import publishing
+    from temdenoise.micrographs.models import FOLDER
+    from temdenoise.sharing.publishing import publish
 
-    folder = options.folder or publishing.FOLDER
-    _say(publishing.publish(options.run, name=options.name, model=options.model, folder=folder))
+    folder = options.folder or FOLDER
+    _say(publish(options.run, name=options.name, model=options.model, folder=folder))
     return 0
 
 

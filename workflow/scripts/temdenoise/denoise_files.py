@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from temdenoise.api import Denoised, Options, Plan, plan_of
+from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
-from temdenoise.learning.inference import Model
-from temdenoise.micrographs.models import AUTO
-from temdenoise.micrographs.readers import read
+from temdenoise.micrographs.readers import Micrograph, read
 from temdenoise.micrographs.results import Guard, files_of
-from temdenoise.micrographs.stack import Progress
+from temdenoise.micrographs.units import require_resolving
+
+if TYPE_CHECKING:  # a file is read, or refused, before PyTorch is imported
+    from temdenoise.api import Denoised, Plan
+    from temdenoise.micrographs.stack import Progress
 
 Say = Callable[[str], None]
 
@@ -26,25 +28,31 @@ class Request:
     output
         Folder to write to; None: the file's own.
     model
-        A model, its path, the name of a pretrained one, or ``auto``.
+        Path of a model, the name of a pretrained one, or ``auto``.
+    kind
+        What the image shows, see `api.Options.mode`.
     sampling
         Pixel size [Å], whatever the file says; None: the file's.
     crystal
         Name of the crystal that pixel sizes are checked against.
+    spacing
+        Spacing of the first ring of a crystal that has no name here [Å].
+    signal
+        Number or name of the one signal of each file to denoise; None: all images.
     device
         See `learning.devices.device_of`.
-    options
-        See `api.Options`.
     marked, figure
         See `api.Denoised.save`.
     """
 
     output: Path | None = None
-    model: Model | str | Path = AUTO
+    model: str | Path = "auto"
+    kind: str = "auto"
     sampling: float | None = None
     crystal: str | None = None
+    spacing: float | None = None
+    signal: str | None = None
     device: str = "auto"
-    options: Options = field(default_factory=Options)
     marked: bool = False
     figure: bool = False
 
@@ -96,20 +104,25 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
         If the results cannot be written.
     """
     folder = request.output or path.parent
+    given = None if request.sampling is None else PixelSize.of(request.sampling)
+    micrographs = read(path, signal=request.signal)
+    for micrograph in micrographs:
+        _check_resolving(micrograph, given)
+    from temdenoise.api import Options, plan_of
+
     complete = True
-    for micrograph in read(path):
+    for micrograph in micrographs:
         files = files_of(micrograph, folder, marked=request.marked, figure=request.figure)
         guard.check(path, files)
         for note in micrograph.notes:
             terminal.warn(f"{path}: {note}")
-        given = None if request.sampling is None else PixelSize.of(request.sampling)
         plan = plan_of(
             micrograph,
             sampling=given,
             model=request.model,
             crystal=request.crystal,
             device=request.device,
-            options=request.options,
+            options=Options(mode=request.kind, spacing=request.spacing),
         )
         for line in opening_lines(plan):
             terminal.say(line)
@@ -123,7 +136,17 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
     return complete
 
 
-def opening_lines(plan: Plan) -> list[str]:
+def _check_resolving(micrograph: Micrograph, given: PixelSize | None) -> None:
+    """Refuse an overview image, whatever would become of it."""
+    sampling = given or micrograph.sampling
+    if sampling is not None:
+        try:
+            require_resolving(sampling)
+        except DataError as error:
+            raise DataError(f"{micrograph.path}: {error}") from error
+
+
+def opening_lines(plan: "Plan") -> list[str]:
     """Say what is done with which model, before it is done."""
     micrograph, pixel = plan.micrograph, plan.sampling
     path, stored = os.fspath(micrograph.path), micrograph.sampling
@@ -145,7 +168,7 @@ def opening_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def summary_lines(denoised: Denoised) -> list[str]:
+def summary_lines(denoised: "Denoised") -> list[str]:
     """Say in a few lines what was measured on the worst frame."""
     judged = denoised.result.worst
     frame, score = judged.frame, judged.score
@@ -173,7 +196,7 @@ def summary_lines(denoised: Denoised) -> list[str]:
     return lines
 
 
-def _tell(path: Path, denoised: Denoised, terminal: Terminal) -> None:
+def _tell(path: Path, denoised: "Denoised", terminal: Terminal) -> None:
     for line in summary_lines(denoised):
         terminal.say(f"  {line}")
     verdict = denoised.verdict
@@ -186,7 +209,7 @@ def _tell(path: Path, denoised: Denoised, terminal: Terminal) -> None:
         terminal.warn(f"{path}: frame {number} could not be denoised: {message} (left empty: NaN)")
 
 
-def _progress(bar: TextIO) -> Progress:
+def _progress(bar: TextIO) -> "Progress":
     def show(done: int, total: int) -> None:
         filled = round(30 * done / total)
         end = "\n" if done == total else ""

@@ -3,6 +3,7 @@
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.lattices import BUILT_IN
@@ -113,7 +114,7 @@ def _repeat(crystal: Path) -> list[int] | None:
         return None
     # whatever a broken file makes ASE raise
     try:
-        atoms = read(crystal)
+        atoms: Any = read(crystal)
     except Exception as error:
         raise DataError(f"{crystal}: not a structure ASE can read ({error})") from error
     a, b, *_ = atoms.cell.lengths()

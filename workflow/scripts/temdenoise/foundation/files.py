@@ -18,7 +18,7 @@ from temdenoise.foundation.errors import DataError
 
 
 @contextmanager
-def atomic(path: str | os.PathLike) -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block succeeds.
 
     Leftovers of killed processes beside it are removed.
@@ -53,14 +53,14 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def write_json(path: str | os.PathLike, content: Any) -> None:
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write JSON that a person can read; NaN is refused."""
     text = json.dumps(content, indent=1, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file.
 
     Raises
@@ -77,7 +77,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def write_table(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     rows: Sequence[Mapping[str, Any]],
     *,
     columns: Sequence[str] | None = None,
@@ -101,13 +101,13 @@ def write_table(
             writer.writerow({k: f"{v:.7g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
-def columns_of(path: str | os.PathLike) -> list[str]:
+def columns_of(path: str | os.PathLike[str]) -> list[str]:
     """Read the names of a CSV's columns, also of one without rows."""
     with Path(path).open(newline="", encoding="utf-8") as file:
         return next(csv.reader(file))
 
 
-def read_table(path: str | os.PathLike, *, delimiter: str = ",") -> list[dict[str, Any]]:
+def read_table(path: str | os.PathLike[str], *, delimiter: str = ",") -> list[dict[str, Any]]:
     """Read a CSV (or a table with another delimiter); cells that look like numbers become numbers.
 
     Examples
@@ -134,7 +134,7 @@ def read_table(path: str | os.PathLike, *, delimiter: str = ",") -> list[dict[st
         ]
 
 
-def read_benchmarks(folder: str | os.PathLike) -> dict[str, list[dict[str, Any]]]:
+def read_benchmarks(folder: str | os.PathLike[str]) -> dict[str, list[dict[str, Any]]]:
     """Read all that Snakemake measured, by rule.
 
     Parameters
@@ -155,7 +155,7 @@ def read_benchmarks(folder: str | os.PathLike) -> dict[str, list[dict[str, Any]]
     return found
 
 
-def intact_archive(path: str | os.PathLike) -> bool:
+def intact_archive(path: str | os.PathLike[str]) -> bool:
     """Tell whether a zip archive, which is what PyTorch writes, fits its own checksums."""
     try:
         with zipfile.ZipFile(path) as archive:

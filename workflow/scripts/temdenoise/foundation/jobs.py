@@ -5,9 +5,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from temdenoise.foundation.provenance import environment
 from temdenoise.foundation.seals import check, seal, unseal
@@ -22,15 +23,33 @@ REMEDIES = {
 """What to do about errors that come from the disk."""
 
 
+class Say:
+    """Writes one plain line to the terminal, and to the log.
+
+    Attributes
+    ----------
+    terminal
+        The terminal itself, if a person may be watching one; else None.
+    """
+
+    def __init__(self, name: str, watcher: TextIO):
+        self.name, self.watcher = name, watcher
+        self.terminal = watcher if watcher.isatty() else None
+
+    def __call__(self, line: str) -> None:
+        """Write a line."""
+        print(f"[{self.name}] {line}", file=self.watcher, flush=True)
+        with suppress(OSError):  # a full disk must not keep the line from the terminal
+            print(f"{self.name}: {line}", flush=True)  # noqa: T201
+
+
 @contextmanager
-def job(snakemake) -> Iterator[Callable[[str], None]]:
+def job(snakemake: Any) -> Iterator[Say]:
     """Guard a script: inputs as their jobs wrote them, output in its log, outputs sealed.
 
-    Both Python's output and that of compiled libraries goes to ``log[0]``. The
-    yielded function writes one plain line to the terminal (and to the log); its
-    attribute ``terminal`` is the terminal itself if a person may be watching one.
-    An error ends the script with its message on the terminal and its traceback
-    in the log. Inputs that have changed since they were made are refused (`seals`).
+    Both Python's output and that of compiled libraries goes to ``log[0]``. An error ends the
+    script with its message on the terminal and its traceback in the log. Inputs that have changed
+    since they were made are refused (`seals`).
 
     Parameters
     ----------
@@ -43,13 +62,7 @@ def job(snakemake) -> Iterator[Callable[[str], None]]:
     sys.stderr.flush()
     watcher = os.fdopen(os.dup(2), "w", encoding="utf-8")
     start = time.perf_counter()
-
-    def say(line: str) -> None:
-        print(f"[{name}] {line}", file=watcher, flush=True)
-        with suppress(OSError):  # a full disk must not keep the line from the terminal
-            print(f"{name}: {line}", flush=True)  # noqa: T201
-
-    say.terminal = watcher if watcher.isatty() else None
+    say = Say(name, watcher)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -68,7 +81,7 @@ def job(snakemake) -> Iterator[Callable[[str], None]]:
     except BaseException as error:
         with suppress(OSError):
             traceback.print_exc()
-        remedy = REMEDIES.get(error.errno) if isinstance(error, OSError) else None
+        remedy = REMEDIES.get(error.errno or 0) if isinstance(error, OSError) else None
         say(
             f"failed: {type(error).__name__}: {error}{f'; {remedy}' if remedy else ''} (log: {log})"
         )

@@ -109,9 +109,7 @@ def image_mode(name: str) -> ImageMode:
     try:
         return IMAGE_MODES[name]
     except KeyError:
-        raise DataError(
-            f"image mode {name!r}: expected one of {', '.join(IMAGE_MODES)}"
-        ) from None
+        raise DataError(f"image mode {name!r}: expected one of {', '.join(IMAGE_MODES)}") from None
 
 
 def mode_by_contrast(sign: int) -> ImageMode:

@@ -16,19 +16,19 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import read_json, write_json
 
 
-def digest(path: str | os.PathLike) -> str:
+def digest(path: str | os.PathLike[str]) -> str:
     """Compute the SHA-256 of a file of any size."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def seal_of(path: str | os.PathLike) -> Path:
+def seal_of(path: str | os.PathLike[str]) -> Path:
     """Name the seal of a file."""
     path = Path(path)
     return path.with_name(f".{path.name}.seal")
 
 
-def seal(path: str | os.PathLike, about: Mapping[str, Any]) -> None:
+def seal(path: str | os.PathLike[str], about: Mapping[str, Any]) -> None:
     """Note what a file holds now.
 
     Parameters
@@ -41,12 +41,12 @@ def seal(path: str | os.PathLike, about: Mapping[str, Any]) -> None:
     write_json(seal_of(path), {"sha256": digest(path), **about})
 
 
-def unseal(path: str | os.PathLike) -> None:
+def unseal(path: str | os.PathLike[str]) -> None:
     """Forget what a file held, before it is made anew."""
     seal_of(path).unlink(missing_ok=True)
 
 
-def read_seal(path: str | os.PathLike) -> dict[str, Any]:
+def read_seal(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the seal of a file; of one without a seal, its digest alone.
 
     Raises
@@ -58,7 +58,7 @@ def read_seal(path: str | os.PathLike) -> dict[str, Any]:
     return read_json(found) if found.exists() else {"sha256": digest(path)}
 
 
-def check(path: str | os.PathLike) -> None:
+def check(path: str | os.PathLike[str]) -> None:
     """Refuse a file that is not what its job wrote; one without a seal passes.
 
     Raises

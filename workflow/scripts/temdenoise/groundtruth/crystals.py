@@ -132,8 +132,9 @@ def read_crystal(path: str | Path) -> Atoms:
     for site, occupancies in (atoms.info.get("occupancy") or {}).items():
         if any(occupancy < 1 for occupancy in occupancies.values()):
             raise DataError(
-                f"structures.crystal: site {site} of {path} is only partly occupied ({occupancies}); "
-                "expected whole atoms; write one of its ordered structures to a file"
+                f"structures.crystal: site {site} of {path} is only partly occupied "
+                f"({occupancies}); expected whole atoms; write one of its ordered structures to a "
+                "file"
             )
     return atoms
 

@@ -271,12 +271,24 @@ def _number(key: str, value: Any, *, positive: bool = False) -> float:
 
 
 def _unexpected(key: str, value: Any, wanted: str) -> DataError:
-    """Make the error for a wrong value, shortened: a few bytes of a file may be a long text."""
+    return DataError(f"`{key}` of the model is {shown(value)}, expected {wanted}")
+
+
+def shown(value: Any) -> str:
+    """Write a value of a file for an error message, shortened: a few bytes may be a long text.
+
+    Examples
+    --------
+    >>> shown("adf"), shown([[[[1, 2]]]]), shown(10**5000)
+    ("'adf'", '[[[...]]]', 'a int')
+    """
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxdict = 3, 3, 3, 3
+    short.maxstring = 80
     try:
-        shown = reprlib.repr(value)
+        return short.repr(value)
     except ValueError:  # Python writes no whole number of thousands of digits
-        shown = f"a {type(value).__name__}"
-    return DataError(f"`{key}` of the model is {shown}, expected {wanted}")
+        return f"a {type(value).__name__}"
 
 
 MOST_VALUES = 10_000

@@ -93,10 +93,10 @@ def hardware(
     Parameters
     ----------
     gpus
-        GPUs that the job was given; 0 means the CPU. Not said, one is used where there is
-        one, or what else Lightning finds.
+        GPUs that the job was given; 0 means the CPU. None: one where there is one, or else
+        what Lightning finds.
     processes
-        Processes on CPUs that share each batch; not said, one. GPUs have one each.
+        Processes on CPUs that share each batch; None: one. GPUs have one each.
     batch
         Patches per step.
     precision

@@ -3,9 +3,9 @@
 import copy
 import io
 import os
+import pickle
 import pickletools
 import re
-import reprlib
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from temdenoise import __version__
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic
 from temdenoise.learning.augmentation import standardisation
-from temdenoise.learning.description import ModelDescription, SigmaCalibration
+from temdenoise.learning.description import ModelDescription, SigmaCalibration, shown
 from temdenoise.learning.devices import exact_convolutions
 from temdenoise.learning.networks import ONE_SIGMA, SIGMA_UNIT, name_of, network_of
 
@@ -83,8 +83,8 @@ class Model:
                 f"{about.name or about.method or 'model'}: {about.mode.title}",
                 f"pixels of {about.pixels.finest:.3f} to {about.pixels.coarsest:.3f} Å",
                 f"noise up to {about.noise_over_contrast:.1f} times the lattice's contrast "
-                f"({about.trained_on or 'kind not said'})",
-                f"crystals (spacing of the first ring): {crystals or 'not said'}",
+                f"({about.trained_on or 'kind not stated'})",
+                f"crystals (spacing of the first ring): {crystals or 'not stated'}",
                 f"network: {name_of(self.network)} ({sizes}), {weights / 1e6:.2f} million weights",
             ]
         )
@@ -331,11 +331,15 @@ def _read(path: Path) -> Any:
             if archive.testzip() is not None:
                 raise DataError(_DAMAGED)
             for entry in entries:
-                if entry.filename.endswith(".pkl"):
+                # PyTorch finds its pickle in any case of letters
+                if entry.filename.lower().endswith(".pkl"):
                     _check_pickle(archive, entry)
         return torch.load(path, map_location="cpu", weights_only=True)
     except DataError:
         raise
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message advises to execute the file
+        raise DataError(f"{_DAMAGED} (its description is no plain pickle)") from error
     # what a file made to harm makes zipfile and PyTorch raise can be anything
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
@@ -352,8 +356,9 @@ def _check_pickle(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     for operation, argument, _ in pickletools.genops(archive.read(entry)):
         named = operation.name == "GLOBAL" and _PLAIN_GLOBALS.fullmatch(str(argument))
         if operation.name in _NAMING and not named:
-            shown = reprlib.repr(argument or operation.name)
-            raise DataError(f"holds code, which is not executed ({shown})")
+            raise DataError(
+                f"holds code or objects, which are not loaded ({shown(argument or operation.name)})"
+            )
 
 
 _NAMING = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
@@ -385,7 +390,10 @@ def _assembled(content: Mapping[str, Any], *, most: int) -> Model:
     options, weights = dict(content["network"]), dict(content["state_dict"])
     name = options.pop("name", "unet")
     if not isinstance(name, str):
-        raise DataError("the name of its network is no text")
+        raise DataError(f"the name of its network is {shown(name)}, expected text")
+    for key, value in options.items():
+        if type(value) is not int or abs(value) > _LARGEST_NUMBER:
+            raise DataError(f"{shown(key)} of its network is {shown(value)}, expected a number")
     _check_weights(weights, most=most)
     with torch.device("meta"):  # takes no memory
         expected = network_of(name, options).state_dict()
@@ -403,17 +411,18 @@ def _check_weights(weights: Mapping[str, Any], *, most: int) -> None:
     for key, value in weights.items():
         plain = isinstance(value, torch.Tensor) and value.layout is torch.strided
         if not plain or value.device.type != "cpu" or value.dtype not in _WEIGHT_TYPES:
-            raise DataError(f"weight {reprlib.repr(key)} is no tensor of floating-point numbers")
+            raise DataError(f"weight {shown(key)} is no tensor of floating-point numbers")
         size += value.numel() * value.element_size()
         if size > most:
             raise DataError(
-                f"weight {reprlib.repr(key)} has the shape {tuple(value.shape)}, which the file "
+                f"weight {shown(key)} has the shape {tuple(value.shape)}, which the file "
                 f"of {most / 1e6:.2f} MB cannot hold"
             )
         if not torch.isfinite(value).all():
-            raise DataError(f"weight {reprlib.repr(key)} holds values that are not finite")
+            raise DataError(f"weight {shown(key)} holds values that are not finite")
 
 
+_LARGEST_NUMBER = 2**63
 _WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -425,7 +434,7 @@ def _check_shapes(
         lacking, other = set(expected) - set(weights), set(weights) - set(expected)
         raise DataError(
             "its weights are not those of its network: without "
-            f"{reprlib.repr(sorted(lacking))}, with {reprlib.repr(sorted(map(str, other)))}"
+            f"{shown(sorted(lacking))}, with {shown(sorted(map(str, other)))}"
         )
     for key, value in weights.items():
         if value.shape != expected[key].shape:

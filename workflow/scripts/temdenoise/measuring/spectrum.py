@@ -5,6 +5,7 @@ a lattice peak do not move; for noise the power of a pixel is exponentially
 distributed, so its mean is the median over ln 2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,7 +155,9 @@ def lattice_peaks(found: Spectrum, *, most: int = 24) -> list[Peak]:
     ]
 
 
-def _out_of_line(power, steps, vectors) -> np.ndarray:
+def _out_of_line(
+    power: np.ndarray, steps: Sequence[float], vectors: Sequence[np.ndarray]
+) -> np.ndarray:
     out = np.zeros(power.shape, bool)
     for axis in (0, 1):
         near = np.abs(vectors[1 - axis]) <= 2.5 * steps[1 - axis]
@@ -168,7 +171,9 @@ def _out_of_line(power, steps, vectors) -> np.ndarray:
     return out
 
 
-def _refined(power: np.ndarray, place: tuple[int, int], vectors) -> tuple[float, float]:
+def _refined(
+    power: np.ndarray, place: tuple[int, int], vectors: Sequence[np.ndarray]
+) -> tuple[float, float]:
     """Frequency of a peak to a fraction of a pixel: a parabola through the logarithms."""
     refined = []
     for axis, vector in enumerate(vectors):

@@ -9,7 +9,10 @@ from temdenoise.foundation.errors import DataError
 BYTES_PER_PIXEL = 40
 """Estimated need while one frame is worked on: ten 32-bit copies of it."""
 
-ADDRESS_SPACE = 4.0 * 2**30
+HELD_PER_PIXEL = 12
+"""Need of every further frame of a stack: what is written of it, three 32-bit images."""
+
+PROGRAM_SPACE = 1.2 * 2**30
 """Estimated address space of the program itself [bytes]: more than it fills, by its libraries."""
 
 
@@ -108,30 +111,38 @@ def require_bytes(needed: float, what: str) -> None:
         )
 
 
-def require(rows: int, columns: int) -> None:
-    """Raise if a frame of that size cannot be worked on.
+def require(rows: int, columns: int, *, frames: int = 1) -> None:
+    """Raise if an image or a stack of that size cannot be worked on.
 
     Parameters
     ----------
     rows, columns
         Size of a frame [pixels].
+    frames
+        Number of frames.
 
     Raises
     ------
     DataError
         With what is needed, what there is, and what helps.
     """
-    needed, free = BYTES_PER_PIXEL * rows * columns, available()
-    what = f"an image of {rows} x {columns} pixels"
+    pixels = rows * columns
+    needed, free = BYTES_PER_PIXEL * pixels, available()
+    what, helps = f"an image of {rows} x {columns} pixels", "cut it into parts, or bin it"
+    space = address_space()
+    left = min(free, space - PROGRAM_SPACE)
+    if needed <= left and frames > 1:
+        fitting = 1 + int((left - needed) / (HELD_PER_PIXEL * pixels or 1))
+        needed += HELD_PER_PIXEL * pixels * (frames - 1)
+        what = f"a stack of {frames} frames of {rows} x {columns} pixels"
+        helps = f"split it into stacks of at most {fitting} frames, or bin it"
     if needed > free:
         raise DataError(
-            f"{what} needs {needed / 2**30:.1f} GB of memory, {free / 2**30:.1f} GB are free: cut "
-            "it into parts, or bin it"
+            f"{what} needs {needed / 2**30:.1f} GB of memory, {free / 2**30:.1f} GB are free: "
+            f"{helps}"
         )
-    most = address_space()
-    if needed + ADDRESS_SPACE > most:
+    if needed > left:
         raise DataError(
-            f"{what} needs {(needed + ADDRESS_SPACE) / 2**30:.1f} GB of address space, and the "
-            f"memory of this process is limited to {most / 2**30:.1f} GB (ulimit -v): raise the "
-            "limit, or bin the image"
+            f"{what} needs {(needed + PROGRAM_SPACE) / 2**30:.1f} GB of memory, and this process "
+            f"is limited to {space / 2**30:.1f} GB (ulimit -v): {helps}, or raise the limit"
         )

@@ -1,5 +1,6 @@
 """Read micrographs: one plain description for all formats of `formats.FORMATS`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,8 @@ def read(
     try:
         chosen = choose(found, signal)
         for one in chosen:
-            memory.require(*one.shape[-2:])
+            rows, columns = one.shape[-2:]
+            memory.require(rows, columns, frames=math.prod(one.shape[:-2]))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     others = () if signal is not None else left_out(found, chosen)

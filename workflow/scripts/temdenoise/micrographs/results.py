@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic, write_json
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.images.storage import Images, write_images
-from temdenoise.learning.description import ModelDescription
 from temdenoise.micrographs.marked import LAYERS, NAMES, MarkedFrame
 from temdenoise.micrographs.readers import Micrograph
-from temdenoise.micrographs.stack import Judged, Result
 from temdenoise.micrographs.writers import own_format, write_own, write_tiff
+
+if TYPE_CHECKING:  # files are named and refused before PyTorch is imported
+    from temdenoise.learning.description import ModelDescription
+    from temdenoise.micrographs.stack import Judged, Result
 
 ENDINGS = {
     "denoised": "_denoised.tif",
@@ -113,7 +115,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def summary_of(
-    micrograph: Micrograph, result: Result, model: str, trained: ModelDescription
+    micrograph: Micrograph, result: "Result", model: str, trained: "ModelDescription"
 ) -> dict[str, Any]:
     """Describe a micrograph and what was measured on it in plain values.
 
@@ -142,7 +144,7 @@ def summary_of(
     }
 
 
-def marked_images(judged: Judged, file: str) -> Images:
+def marked_images(judged: "Judged", file: str) -> Images:
     """Return what figure 3 shows: pictures and marks of the middle of a frame.
 
     Parameters
@@ -197,7 +199,7 @@ class Drawn:
 
 
 def write_results(
-    files: Mapping[str, Path], micrograph: Micrograph, result: Result, drawn: Drawn
+    files: Mapping[str, Path], micrograph: Micrograph, result: "Result", drawn: Drawn
 ) -> None:
     """Write all that belongs to a micrograph, each file whole or not at all.
 

@@ -27,6 +27,7 @@ from temdenoise.micrographs.evidence import (
     quarter_score,
     residual_of,
 )
+from temdenoise.micrographs.formats.base import Values
 from temdenoise.micrographs.frame import Frame, analyse, contrast_of
 from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
 from temdenoise.micrographs.verdict import TITLES, Evidence, Verdict, judge
@@ -202,7 +203,7 @@ Progress = Callable[[int, int], None]
 
 
 def denoise_stack(
-    data: np.ndarray,
+    data: Values,
     model: Model,
     *,
     sampling: PixelSize,
@@ -214,7 +215,8 @@ def denoise_stack(
     Parameters
     ----------
     data
-        Shape (..., rows, columns), any real type and byte order.
+        Shape (..., rows, columns), any real type and byte order; images that stay in their file
+        are read one by one.
     model
         The model.
     sampling
@@ -332,9 +334,10 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
 def _restored(
     frame: Frame, image: np.ndarray, model: Model, fitted: Fit, sampling: PixelSize
 ) -> tuple[Weighed, float]:
-    """Denoise a frame, or a part of it with its noise; also what tiles changed."""
+    """Denoise a frame, or a part of it with its noise; also what tiles changed in a frame."""
+    whole = image is frame.image
     image = image.astype(np.float32, copy=False)
-    answer = denoising.answer(model, image, fitted, sampling, check_seam=True)
+    answer = denoising.answer(model, image, fitted, sampling, check_seam=whole)
 
     def ask(part: np.ndarray) -> Answer:
         # of an image that is its own middle the answer is known
@@ -342,7 +345,9 @@ def _restored(
             return answer
         return denoising.answer(model, part, fitted, sampling)
 
-    return weighed(answer, estimate_support(ask, image, frame.noise, sampling)), answer.seam
+    rings = frame.spectrum if whole else spectrum(image, sampling)
+    support = estimate_support(ask, image, frame.noise, rings, sampling)
+    return weighed(answer, support), answer.seam
 
 
 def _score(frame: Frame, model: Model) -> Score | None:

@@ -22,7 +22,7 @@ from scipy.optimize import lsq_linear
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.measuring.background import KEPT, background, recorded
 from temdenoise.measuring.noise import Noise
-from temdenoise.measuring.spectrum import middle, spectrum
+from temdenoise.measuring.spectrum import Spectrum, middle
 from temdenoise.micrographs.denoising import Answer
 
 KNOTS = tuple(float(f) for f in np.arange(1, 17) * 0.08)
@@ -104,7 +104,11 @@ def weighed(answer: Answer, support: Support = PLAIN) -> Weighed:
 
 
 def estimate_support(
-    ask: Callable[[np.ndarray], Answer], image: np.ndarray, noise: Noise, sampling: PixelSize
+    ask: Callable[[np.ndarray], Answer],
+    image: np.ndarray,
+    noise: Noise,
+    rings: Spectrum,
+    sampling: PixelSize,
 ) -> Support:
     """Estimate how much of what a network shows of an image the data support.
 
@@ -116,6 +120,8 @@ def estimate_support(
         Shape (rows, columns), float32, without outlier pixels; its middle is looked at.
     noise
         Of the image. If it is correlated nothing can be told, and all is taken.
+    rings
+        Power spectrum of the image's middle.
     sampling
         Pixel size [Å].
     """
@@ -129,7 +135,6 @@ def estimate_support(
     def rest(image: np.ndarray) -> np.ndarray:
         return image - recorded(image, sampling)
 
-    rings = spectrum(image, sampling)
     floor = np.interp(KNOTS, rings.centres, rings.floor)
     if not noise.white:  # lines are in no ring's floor: take nothing of the image itself
         floor[:] = np.square(image).sum()
@@ -173,7 +178,7 @@ def best_factors(
     answer = shown(image)
     if sigma <= 0 or not answer.any():
         return PLAIN
-    signs = np.random.default_rng(0).choice(np.float32([-1, 1]), size=image.shape)
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), size=image.shape)
     step = np.float32(CHANGE * sigma)
     follows = [(shown(image + step * signs) - answer) / step, rest(signs)]
     parts = [_transformed(part).ravel() for part in (answer, rest(image))]

@@ -26,7 +26,7 @@ LOOKS = {
 }
 """Colour and hatching of the areas marked; told apart without the colour."""
 
-MARKERS = {
+MARKERS: Mapping[str, Mapping[str, Any]] = {
     "certain": {"marker": ".", "color": COLOURS["universal"]},
     "uncertain": {"marker": "x", "color": COLOURS["best_classical"], "mew": 0.7},
     "suspected": {"marker": "o", "mec": COLOURS["paper_like"], "mfc": "none", "mew": 0.8},
@@ -116,11 +116,14 @@ def _areas(axes: Axes, masks: Mapping[str, np.ndarray], step: np.ndarray) -> Non
 
 
 def _frame(line: Sequence[Axes], window: tuple[slice, slice], step: np.ndarray) -> None:
-    corner = [w.start * s for w, s in zip(window, step, strict=True)]
-    sides = [(w.stop - w.start) * s for w, s in zip(window, step, strict=True)]
+    (left, width), (bottom, height) = (
+        (w.start * s, (w.stop - w.start) * s) for w, s in zip(window, step, strict=True)
+    )
     for axes in line:
-        axes.add_patch(Rectangle(corner, *sides, fill=False, ec="white", lw=1.4))
-        axes.add_patch(Rectangle(corner, *sides, fill=False, ec="black", lw=0.5))
+        for colour, line_width in (("white", 1.4), ("black", 0.5)):
+            axes.add_patch(
+                Rectangle((left, bottom), width, height, fill=False, ec=colour, lw=line_width)
+            )
 
 
 def _features(
@@ -171,7 +174,7 @@ def _rows(found: MarkedFrame, step: np.ndarray) -> Rows:
     return rows or [{"file": found.file, "what": found.feature, "mark": "none found", **empty}]
 
 
-def write_figure_3(marked: Images, files: Mapping[str, str | PathLike]) -> None:
+def write_figure_3(marked: Images, files: Mapping[str, str | PathLike[str]]) -> None:
     """Draw figure 3 into the files given by ``pdf``, ``png`` and ``csv``."""
     with journal():
         figure, rows = figure_3(marked=marked)

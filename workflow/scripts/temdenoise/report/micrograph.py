@@ -172,9 +172,9 @@ def _features(
     inside = ((centres >= 0) & (centres < side)).all(axis=1)
     certain = features.certain
     # told apart by their form as well as their colour
-    for chosen, colour, mark, label in (
-        (inside & certain, COLOURS["best_classical"], {"marker": "o", "mew": 0}, "certain"),
-        (inside & ~certain, COLOURS["paper_like"], {"marker": "x", "mew": 0.7}, "uncertain"),
+    for chosen, colour, marker, edge, label in (
+        (inside & certain, COLOURS["best_classical"], "o", 0.0, "certain"),
+        (inside & ~certain, COLOURS["paper_like"], "x", 0.7, "uncertain"),
     ):
         rows, columns = centres[chosen].T
         axes.plot(
@@ -183,7 +183,8 @@ def _features(
             ls="",
             ms=2.4,
             color=colour,
-            **mark,
+            marker=marker,
+            mew=edge,
             label=f"{features.feature}, {label}: {len(rows)}",
         )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=2, frameon=False)
@@ -196,9 +197,8 @@ def _autocorrelation(axes: Axes, rest: np.ndarray, reach: int = 8) -> None:
     middle = [n // 2 for n in rest.shape]
     part = correlation[tuple(slice(m - reach, m + reach + 1) for m in middle)]
     part = part / max(part.max(), 1e-300)
-    drawn = axes.imshow(
-        part, extent=[-reach - 0.5, reach + 0.5] * 2, cmap="RdBu_r", vmin=-0.2, vmax=0.2
-    )
+    low, high = -reach - 0.5, reach + 0.5
+    drawn = axes.imshow(part, extent=(low, high, low, high), cmap="RdBu_r", vmin=-0.2, vmax=0.2)
     axes.set(title="Autocorrelation of the difference", xlabel="Pixels apart")
     axes.figure.colorbar(drawn, ax=axes, shrink=0.7)
 

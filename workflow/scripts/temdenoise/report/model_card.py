@@ -148,7 +148,7 @@ def _judged(
     """Set this model's rows of its run's tables against doing nothing and the best classical."""
     own = (trained.method, trained.trained_on)
     rows = [row for row in compared(quality) if c_noise[0] <= row["c_noise"] <= c_noise[1]]
-    by_place: dict[tuple, dict[str, Any]] = {}
+    by_place: dict[tuple[str, float], dict[str, Any]] = {}
     for row in rows:
         mine = (row["method"], row["trained_on"]) == own
         method = "this" if mine else row["method"]

@@ -156,6 +156,8 @@ def export_onnx(model: Model, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
+    if program is None:  # what PyTorch's older exporter returns
+        raise DataError("PyTorch's exporter returned no model")
     program.model.metadata_props.update(
         temdenoise=json.dumps(model.description.to_dict()),
         scaling=scaling(model.description),

@@ -89,7 +89,10 @@ def is_delmic(path: Path) -> bool:
 
 def read_velox(path: Path) -> list[Content]:
     """Read the images of a Velox file; spectra and streams of X-rays are named only."""
+    import h5py
     from rsciio.emd._emd_velox import FeiEMDReader
+
+    large = _size_of_values(path) > LARGE
 
     class Images(FeiEMDReader):  # type: ignore[misc]
         """Leaves out the spectra, which would need a package and minutes."""
@@ -106,29 +109,28 @@ def read_velox(path: Path) -> list[Content]:
         def _read_images(self) -> None:
             group = self.d_grp.get("Image")
             for key in group or ():
+                stored = group[key]["Data"]
+                # values without chunks are read at once or not at all
+                self.lazy = large and stored.chunks is not None
+                if large and not self.lazy:
+                    needed = 2 * stored.size * stored.dtype.itemsize
+                    memory.require_bytes(needed, "a file that is read whole")
                 try:
-                    self.dictionaries.append(self._read_image(group, key))
+                    entry = self._read_image(group, key)
                 except (KeyError, TypeError, ValueError, IndexError):
-                    self.dictionaries.append({"data": _frames_first(path, group[key]["Data"])})
+                    # a description that is not understood; the pixels are there all the same
+                    entry = {"data": _frames_first(path, stored)}
+                self.dictionaries.append(entry)
 
-    import h5py
-
-    stored = _largest(path)
     # the file of values that are read only when asked for has to stay open
     file = h5py.File(path, "r")
     try:
-        reader = Images(lazy=stored > LARGE, load_SI_image_stack=True)
-        try:
-            reader.read_file(file)
-        except ValueError:
-            # values without chunks are read at once or not at all
-            memory.require_bytes(2 * stored, "a file that is read whole")
-            reader = Images(lazy=False, load_SI_image_stack=True)
-            reader.read_file(file)
+        reader = Images(load_SI_image_stack=True)
+        reader.read_file(file)
         contents = [content_of(entry, kind=_kind_of_velox(entry)) for entry in reader.dictionaries]
         contents += _spectra_of_velox(file)
     finally:
-        if stored <= LARGE:
+        if not large:
             file.close()
     return contents
 
@@ -142,9 +144,8 @@ def _frames_first(path: Path, values: "h5py.Dataset") -> Stored | np.ndarray:
         with _opened(path) as file:
             return np.asarray(file[name][:, :, index[0] if index else 0])
 
-    return Stored(
-        values.shape[1::-1][::-1] if frames == 1 else (frames, rows, columns), values.dtype, image
-    )
+    shape = (rows, columns) if frames == 1 else (frames, rows, columns)
+    return Stored(shape, values.dtype, image)
 
 
 def _kind_of_velox(entry: Mapping[str, Any]) -> Kind | None:
@@ -205,7 +206,7 @@ def read_nexus(path: Path) -> list[Content]:
 
 def read_delmic(path: Path) -> list[Content]:
     """Read the images and name the spectra of a file of Delmic's Odemis."""
-    memory.require_bytes(2 * _largest(path), "a file that is read whole")
+    memory.require_bytes(2 * _size_of_values(path), "a file that is read whole")
     reader = importlib.import_module("rsciio.delmic").file_reader
     try:
         return [content_of(entry) for entry in reader(str(path), signal="all")]
@@ -249,7 +250,7 @@ def _dataset(path: Path, dataset: "h5py.Dataset") -> Stored | np.ndarray:
 
 def _read_with(plugin: str, path: Path) -> list[Content]:
     reader = importlib.import_module(f"rsciio.{plugin}").file_reader
-    stored = _largest(path)
+    stored = _size_of_values(path)
     try:
         entries = reader(str(path), lazy=stored > LARGE)
     except ValueError:
@@ -259,7 +260,7 @@ def _read_with(plugin: str, path: Path) -> list[Content]:
     return [content_of(entry) for entry in entries]
 
 
-def _largest(path: Path) -> int:
+def _size_of_values(path: Path) -> int:
     """Size of all values of a file, uncompressed [bytes]."""
     import h5py
 

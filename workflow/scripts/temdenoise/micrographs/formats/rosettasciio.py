@@ -31,7 +31,8 @@ def content_of(entry: Mapping[str, Any], **more: Any) -> Content:
     metadata = entry.get("metadata") or {}
     title = metadata.get("General", {}).get("title") if isinstance(metadata, Mapping) else ""
     kept: dict[str, Any] = {"name": str(title or ""), **more}
-    return Content(data=entry["data"], axes=list(entry.get("axes", ())), metadata=metadata, **kept)
+    data = in_file(entry["data"])
+    return Content(data=data, axes=list(entry.get("axes", ())), metadata=metadata, **kept)
 
 
 def in_file(data: Any) -> Values:

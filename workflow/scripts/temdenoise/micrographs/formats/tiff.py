@@ -3,6 +3,7 @@
 RosettaSciIO tells the pixel size of those microscopes that write it in tags of their own.
 """
 
+import gc
 import math
 import warnings
 import weakref
@@ -21,7 +22,14 @@ from temdenoise.micrographs.units import dimension
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
-NAMES = {"Y": "height", "X": "width", "Z": "depth", "T": "time", "I": "image series", "Q": ""}
+NAMES = {
+    "Y": "height",
+    "X": "width",
+    "Z": "depth",
+    "T": "time",
+    "I": "image series",
+    "C": "channel",
+}
 """Names of axes by tifffile's letters."""
 
 
@@ -37,7 +45,7 @@ def read_tiff(path: Path) -> list[Content]:
         axes = [_plain_axes(one) for one in series]
         for number, entry in enumerate(entries):
             if len(entry["axes"]) == len(axes[number]):
-                axes[number] = list(entry["axes"])
+                axes[number] = [_renamed(axis) for axis in entry["axes"]]
         _calibrate(tiff, axes)
         shapes = [_size_of(one) for one in series]
         contents = []
@@ -67,6 +75,12 @@ def _described(path: Path, series: "list[TiffPageSeries]") -> list[dict[str, Any
         entries = list(file_reader(str(path), lazy=lazily))
     except Exception:
         return []
+    if lazily:
+        # it leaves the file open, and these values are not used
+        entries = [{**entry, "data": None} for entry in entries]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
     return entries if len(entries) == len(series) else []
 
 
@@ -84,6 +98,11 @@ def _plain_axes(series: "TiffPageSeries") -> list[dict[str, Any]]:
         for letter, size in zip(series.axes, series.shape, strict=True)
         if letter != "S"
     ]
+
+
+def _renamed(axis: dict[str, Any]) -> dict[str, Any]:
+    """Give one of the plugin's alternatives for a channel, one of which is a wavelength."""
+    return {**axis, "name": "channel"} if "channel" in str(axis.get("name")) else axis
 
 
 def _calibrate(tiff: "TiffFile", axes: list[list[dict[str, Any]]]) -> None:
@@ -190,9 +209,8 @@ def _content(
         values = known
     else:
         values = _values(path, number, series)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and values.dtype.kind in "bu":
-        values = _inverted(values, page.bitspersample)
-        notes.append("stored with white as 0 (MinIsWhite); inverted, so that bright is large")
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and page.bitspersample > 1:
+        notes.append("stored with white as 0 (MinIsWhite); the values are taken as they are")
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not _grey_palette(page):
         notes.append("stored with a colour table; the numbers of the colours are taken as values")
     return Content(values, axes=axes, metadata=metadata, name=name, kind=kind, notes=tuple(notes))
@@ -246,12 +264,6 @@ def _whole(path: Path, pages: Any) -> np.ndarray:
             f"{path}: compressed with {codec}, which needs the package imagecodecs: "
             "pip install imagecodecs, or save the image without compression"
         ) from error
-
-
-def _inverted(values: Values, bits: int) -> np.ndarray:
-    data = np.asarray(values)
-    white = np.array(2**bits - 1, np.uint64).astype(data.dtype)
-    return np.asarray(~data if data.dtype.kind == "b" else white - data)
 
 
 def _grey_palette(page: "TiffPage") -> bool:
