@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -29,13 +30,18 @@ import torch
 import yaml
 from temdenoise.foundation.configuration import checked, models_of
 from temdenoise.foundation.files import read_json, read_table, write_table
+from temdenoise.foundation.quantities import NoiseRange
 from temdenoise.groundtruth.mosaics import sites_in_images
 from temdenoise.images.datasets import read_dataset
+from temdenoise.images.noise import NoiseOptions
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.evaluation import Conditions, evaluate
 from temdenoise.learning import networks, training
 from temdenoise.learning.batches import Batches
+from temdenoise.learning.description import ModelDescription
+from temdenoise.learning.devices import Resources
 from temdenoise.learning.inference import Model
+from temdenoise.learning.options import TrainingOptions
 from torch import nn
 from torch.nn import functional
 
@@ -143,7 +149,7 @@ def loss(name):
 
 def swap(network):
     """Train another network in the place of the UNet."""
-    return lambda: mock.patch.object(training, "UNet", network)
+    return lambda: mock.patch.object(networks, "NETWORKS", {"unet": network})
 
 
 def relearn(name):
@@ -224,33 +230,32 @@ def main() -> None:
     )
     detector = Detector(**read_json(arguments.results / "evaluation/detector.json"))
     table = []
+    noise = NoiseOptions(config["datasets"]["background_correlation"])
     for name in arguments.only:
         changed, replaced = VARIANTS[name]
-        options = {"seed": config["seed"]} | model["options"] | {"steps": arguments.steps} | changed
+        options = model["options"] | {"steps": arguments.steps} | changed
+        plan = model | {"seed": options.pop("seed", model["seed"]), "options": options}
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as work, (replaced or mock.MagicMock)():
             network, _ = training.train(
                 train_set,
                 val_set,
-                name=arguments.model,
-                c_noise=tuple(model["c_noise"]),
-                background_correlation=config["datasets"]["background_correlation"],
-                clip=False,
-                threads=1,
+                TrainingOptions.of(plan, noise),
+                resources=Resources(threads=1),
                 work=Path(work),
-                **options,
             )
+        about = ModelDescription(NoiseRange(*model["c_noise"]), method=model["method"])
         seconds = time.perf_counter() - start
-        for noise, test in test_set.items():
+        for trained_on, test in test_set.items():
             quality, fidelity, *_ = evaluate(
                 test,
-                [Model(network, {"method": model["method"], "trained_on": noise})],
+                [Model(network, replace(about, trained_on=trained_on))],
                 settings={c: {} for c in test.c_noise},
                 detector=detector,
                 sites=sites,
-                conditions=Conditions(noise, model["c_noise"], patch=64, seed=config["seed"]),
+                conditions=Conditions(trained_on, model["c_noise"], patch=64, seed=config["seed"]),
             )
-            row = {"variant": name, "noise": noise, "seconds": round(seconds)}
+            row = {"variant": name, "noise": trained_on, "seconds": round(seconds)}
             table.append(row | summary(quality, fidelity))
             print(" ".join(f"{key} {value}" for key, value in table[-1].items()), flush=True)
         write_table(arguments.csv, table)

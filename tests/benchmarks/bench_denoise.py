@@ -32,11 +32,16 @@ import torch
 import yaml
 from temdenoise.foundation.configuration import checked, models_of
 from temdenoise.foundation.files import write_table
+from temdenoise.foundation.quantities import NoiseRange
 from temdenoise.images.datasets import DataSet, frames
+from temdenoise.images.noise import NoiseOptions
 from temdenoise.judging.classical import BASELINES
 from temdenoise.learning import training
+from temdenoise.learning.description import ModelDescription
+from temdenoise.learning.devices import Resources
 from temdenoise.learning.inference import Model
 from temdenoise.learning.networks import UNet
+from temdenoise.learning.options import TrainingOptions
 
 BARE_UP_TO = 4096
 """Larger images in one piece would need tens of gigabytes."""
@@ -48,7 +53,7 @@ def denoiser() -> Model:
     """Return the configuration's network, untrained."""
     torch.manual_seed(0)
     options = {key: MODEL["options"][key] for key in ("width", "levels")}
-    return Model(UNet(**options).eval(), {})
+    return Model(UNet(**options).eval(), ModelDescription(NoiseRange(*MODEL["c_noise"])))
 
 
 def seconds(act, repeats: int = 3) -> float:
@@ -133,12 +138,12 @@ def training_step(steps: int = 200, gpus: int = 0, precision: str = "float32") -
     images = {"gaussian": DataSet(clean, clean, listed)}
     # something small to validate on, once
     one = {"gaussian": DataSet(clean[:1, :64, :64], clean[:1, :64, :64], frames(1, [0.1]))}
-    options = MODEL["options"] | {"steps": steps, "checkpoint_every": steps}
-    options |= {"name": "gaussian", "c_noise": (0.02, 0.25), "clip": False, "seed": 1}
-    options |= {"background_correlation": 0.25, "precision": precision}
-    device = "cuda" if gpus else "cpu"
-    network = UNet(width=options["width"], levels=options["levels"]).to(device)
-    batch = torch.rand(options["batch"], 1, options["patch"], options["patch"], device=device)
+    changed = {"steps": steps, "checkpoint_every": steps, "precision": precision}
+    plan = MODEL | {"options": MODEL["options"] | changed}
+    options = TrainingOptions.of(plan, NoiseOptions())
+    device, side = "cuda" if gpus else "cpu", options.patches.patch
+    network = UNet(**options.network.sizes).to(device)
+    batch = torch.rand(options.patches.batch, 1, side, side, device=device)
 
     def passes():
         for _ in range(steps):
@@ -151,9 +156,9 @@ def training_step(steps: int = 200, gpus: int = 0, precision: str = "float32") -
 
     def train():
         # on a GPU the other threads draw the batches
-        threads = 4 if gpus else 1
+        resources = Resources(threads=4 if gpus else 1, gpus=gpus)
         with tempfile.TemporaryDirectory() as work:
-            training.train(images, one, threads=threads, gpus=gpus, work=Path(work), **options)
+            training.train(images, one, options, resources=resources, work=Path(work))
 
     passes()
     bare, whole = map(min, zip(*[(once(passes), once(train)) for _ in range(3)], strict=True))

@@ -30,7 +30,9 @@ def test_project_of_a_file_can_be_run(crystal, tmp_path, capsys, monkeypatch):
 def test_project_of_a_built_in_crystal(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert commands.main(["new-project", "MoS2"]) == 0
-    assert checked(yaml.safe_load((tmp_path / "mos2/config.yaml").read_text()))
+    config = checked(yaml.safe_load((tmp_path / "mos2/config.yaml").read_text()))
+    assert config["structures"]["crystal"] == "mos2"
+    assert config["image"]["mode"] == "density"
     # a project is never overwritten
     assert commands.main(["new-project", "mos2"]) == 1
     assert "exists already" in capsys.readouterr().err

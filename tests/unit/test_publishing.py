@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from dataclasses import replace
 from fnmatch import fnmatch
 
 import pytest
@@ -12,7 +13,9 @@ from made_up_models import ADF, made_up
 from temdenoise import cli as commands
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import write_json, write_table
+from temdenoise.foundation.modes import image_mode
 from temdenoise.foundation.seals import digest
+from temdenoise.learning.description import SigmaCalibration
 from temdenoise.learning.inference import Model, load
 from temdenoise.micrographs import models
 from temdenoise.sharing import publishing
@@ -91,9 +94,20 @@ def test_a_published_model_is_small_described_and_known(results, tmp_path, capsy
     assert entry["provenance"]["commit"] == COMMIT
     trained = load(results / "models/universal/model.pt")
     found = load(folder / "adf.pt")
-    assert found.about["provenance"] == entry["provenance"]
-    # what only its run needs is left out
-    assert "structures" not in found.about
+    description = found.description
+    assert description.provenance == entry["provenance"]
+    assert (description.name, description.licence) == ("adf", "MIT")
+    # what only its run needs is left out, and nothing else is changed
+    assert (description.structures, description.seed) == ((), None)
+    kept = replace(
+        description,
+        structures=("train-0000",),
+        seed=5,
+        name="",
+        licence="",
+        provenance={},
+    )
+    assert kept == trained.description
     for key, value in trained.network.state_dict().items():
         stored = found.network.state_dict()[key]
         assert stored.dtype == torch.float32
@@ -156,11 +170,10 @@ def test_what_is_not_published(results, tmp_path, capsys, monkeypatch):
     assert "no such file" in refused(results, folder, capsys, "--model", "gaussian")
     model = results / "models/universal/model.pt"
     trained = load(model)
-    trained.about["sigma_factor"] = 3.0
-    trained.save(model)
+    other = replace(trained.description, calibration=SigmaCalibration(3.0))
+    Model(trained.network, other).save(model)
     assert "not the model that was judged" in refused(results, folder, capsys)
-    stitched = Model(trained.network, trained.about | {"patch": 64})
-    stitched.save(model)
+    Model(trained.network, replace(other, patch=64)).save(model)
     record = json.loads((results / "provenance.json").read_text())
     record["files"]["models/universal/model.pt"] = digest(model)
     write_json(results / "provenance.json", record)
@@ -205,7 +218,7 @@ def test_published_models_are_listed_and_taken_by_name(results, tmp_path, capsys
     assert "MIT, SHA-256 as listed" in out
     assert str(folder / "adf.md") in out
     assert models.named("adf", folder)[0] == "adf"
-    assert models.choose("adf", folder)[0] == "adf"
+    assert models.choose(image_mode("adf"), folder)[0] == "adf"
     with pytest.raises(FileNotFoundError, match=r"name of a pretrained one \(adf\)"):
         models.named("density", folder)
 
@@ -217,8 +230,8 @@ def test_a_damaged_or_replaced_model_is_named_and_refused(results, tmp_path, cap
     # whole, but another: only the SHA-256 tells
     model.write_bytes((results / "models/universal/model.pt").read_bytes())
     for act in (
-        models.available,
-        lambda f: models.choose("adf", f),
+        lambda f: dict(models.available(f)),
+        lambda f: models.choose(image_mode("adf"), f),
         lambda f: models.named("adf", f),
     ):
         with pytest.raises(DataError, match=rf"adf\.pt: SHA-256 {digest(model)}, expected .*again"):
@@ -229,17 +242,18 @@ def test_a_damaged_or_replaced_model_is_named_and_refused(results, tmp_path, cap
     model.write_bytes(content)
     (folder / "other.pt").write_bytes(content)
     with pytest.raises(DataError, match=r"other\.pt: not listed"):
-        models.available(folder)
+        dict(models.available(folder))
     (folder / "other.pt").unlink()
     model.unlink()
     with pytest.raises(DataError, match=r"is missing, but models\.json lists it"):
-        models.available(folder)
+        dict(models.available(folder))
 
 
 def test_every_model_of_the_package_is_listed_with_its_card():
     listed = models.index(models.FOLDER)
-    assert set(listed) == {path.stem for path in models.FOLDER.glob("*.pt")}
+    assert set(listed) == {path.stem for path in models.FOLDER.glob("*.pt")} >= {"adf", "density"}
     for name, entry in listed.items():
+        assert entry["sha256"] == digest(models.FOLDER / f"{name}.pt")
         assert entry["sha256"] in (models.FOLDER / f"{name}.md").read_text()
 
 

@@ -1,34 +1,15 @@
 """HyperSpy signals in and out, with a stand-in for HyperSpy; the real one: tests/export."""
 
-from copy import deepcopy
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+import temdenoise
 from made_up_models import ADF, made_up
+from made_up_signals import Signal
 from temdenoise.foundation.errors import DataError
+from temdenoise.micrographs.hyperspy_signals import pixel_size_of
 from temdenoise.sharing.signals import denoise_signal
 
 PIXEL = 0.15  # Å
-
-
-class Metadata(SimpleNamespace):
-    def add_dictionary(self, entries):
-        vars(self).update(entries)
-
-
-class Signal:
-    """As much of a signal as is used, with HyperSpy's names."""
-
-    def __init__(self, data, *, units="nm", scale=PIXEL / 10, signal_axes=2):
-        axes = [SimpleNamespace(scale=scale, units=units) for _ in range(signal_axes)]
-        self.data, self.axes_manager = data, SimpleNamespace(signal_axes=tuple(axes))
-        self.metadata = Metadata(General=SimpleNamespace(title="scan"))
-
-    def _deepcopy_with_new_data(self, data):
-        new = deepcopy(self)
-        new.data = data
-        return new
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +33,20 @@ def test_a_stack_with_a_broken_frame(image, model):
     # the scale is the image's; noise that follows noise was damped
     assert denoised.data[0].mean() == pytest.approx(image.mean(), rel=1e-3)
     assert 0.5 * image.std() < denoised.data[0].std() < image.std()
+    expected = temdenoise.denoise(image, sampling=PIXEL, model=model)
+    np.testing.assert_array_equal(denoised.data[0], expected.image)
+    np.testing.assert_array_equal(sigma.data[0], expected.sigma)
     assert np.isnan(denoised.data[1]).all()
     assert (sigma.data[[0, 2]] > 0).all()
-    told = denoised.metadata.Denoising
-    titles = {"Can be trusted", "With care", "Do not trust it"}
-    assert {text.split(":")[0] for text in told["verdict"][::2]} <= titles
-    assert "same value" in told["verdict"][1]
-    assert told["network"][1] == -1
-    assert 0 < told["network"][0] < 1
-    assert 0 < told["gaussian"][0] < 1
+    found = denoised.metadata.Denoising
+    assert found == sigma.metadata.Denoising
+    headline = expected.verdict.headline
+    assert found["verdict"][::2] == [headline, headline]
+    assert "same value" in found["verdict"][1]
+    for key in ("network", "gaussian"):
+        value = getattr(expected.score, key)
+        assert found[key] == [value, -1, value]
+        assert 0 < value < 1
     assert (denoised.metadata.General.title, sigma.metadata.General.title) == (
         "scan (denoised)",
         "scan (sigma)",
@@ -72,6 +58,13 @@ def test_a_model_by_its_path(image, model, tmp_path):
     model.save(tmp_path / "model.pt")
     found = denoise_signal(Signal(image), tmp_path / "model.pt")
     np.testing.assert_array_equal(found.data, denoise_signal(Signal(image), model).data)
+
+
+def test_a_signal_counts_its_columns_first(image, model):
+    signal = Signal(image, scale=(0.015, 0.02))
+    assert pixel_size_of(signal) == pytest.approx((0.2, 0.15))
+    expected = temdenoise.denoise(image, sampling=(0.2, 0.15), model=model)
+    np.testing.assert_array_equal(denoise_signal(signal, model).data, expected.image)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ from temdenoise.micrographs.results import (
     summary_of,
     write_results,
 )
+from temdenoise.micrographs.signals import SMALLEST
 from temdenoise.micrographs.stack import Lattices, Progress, Result, denoise_stack
+from temdenoise.micrographs.units import require_resolving
 from temdenoise.micrographs.verdict import Finding, Verdict
 
 __all__ = ["Denoised", "Model", "Options", "denoise", "load_model"]
@@ -283,7 +285,8 @@ def denoise(
     ConfigurationError
         If there is no such device.
     ValueError
-        If the pixel size is no length, or the array has another number of axes.
+        If the pixel size is no length, the array has another number of axes or type, or its
+        images are too small.
 
     Examples
     --------
@@ -342,6 +345,7 @@ def plan_of(
     took_size = sampling is None
     if sampling is None:
         sampling = _from_lattice(micrograph, named)
+    require_resolving(sampling)
     judged = options.mode == "auto"
     mode = mode_of(first_finite(micrograph), sampling) if judged else image_mode(options.mode)
     if chosen is None:
@@ -366,6 +370,12 @@ def _of_array(image: Any) -> Micrograph:
             f"image of shape {data.shape} and type {data.dtype}: expected real numbers of shape "
             "(rows, columns) or (frames, rows, columns)"
         )
+    if data.size == 0 or min(data.shape[-2:]) < SMALLEST:
+        raise ValueError(
+            f"image of shape {data.shape}: expected sides of at least {SMALLEST} pixels"
+        )
+    if isinstance(data, np.ma.MaskedArray):  # what is masked is missing
+        data = np.ma.filled(data.astype(np.result_type(data, np.float32)), np.nan)
     return Micrograph(path=Path("image"), label="", data=data, sampling=None)
 
 
@@ -374,6 +384,10 @@ def _spacings(
 ) -> Mapping[str, float] | None:
     """Return the spacing of the crystal the user named [Å]; None if none was."""
     if spacing is not None:
+        if not 0 < spacing < float("inf"):
+            raise DataError(
+                f"spacing = {spacing:g}: expected that of the crystal's first ring in Å, above 0"
+            )
         return {crystal or "the crystal": spacing}
     if crystal is None:
         return None

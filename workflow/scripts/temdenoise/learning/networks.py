@@ -129,6 +129,8 @@ class UNet(nn.Module):
         then rests for hundreds of steps before it leaves that answer. An answer worse
         than the noisy image would have the network keep every pixel, and never come back.
         """
+        if self.stem.weight.is_meta:
+            return  # only shapes are wanted; to draw would take two seconds of imports
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

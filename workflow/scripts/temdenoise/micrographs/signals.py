@@ -13,6 +13,7 @@ import numpy as np
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.micrographs.formats import Content, Kind, Stored, Values, recognise
+from temdenoise.micrographs.patience import OutOfPatienceError, patience
 from temdenoise.micrographs.units import believed, dimension
 
 SMALLEST = 32
@@ -20,6 +21,9 @@ SMALLEST = 32
 
 SCAN = 16
 """Minimum length of both scan axes from which data of four axes are no series of series."""
+
+PATIENCE = 7.0
+"""Maximum time that the headers of a file may take to read [s of the processor]."""
 
 LISTED = 8
 """Maximum number of signals that a message lists."""
@@ -203,7 +207,13 @@ def _contents(path: Path) -> tuple[list[Content], tuple[str, ...]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return entry.read(path), notes
+            with patience(PATIENCE):
+                return entry.read(path), notes
+    except OutOfPatienceError as error:
+        raise DataError(
+            f"{path}: cannot be read as {entry.title}: reading it does not come to an end (after "
+            f"{PATIENCE:g} s); it is damaged: copy or export it again"
+        ) from error
     except DataError as error:
         text = str(error)
         raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from error

@@ -205,6 +205,8 @@ def recognise(path: Path) -> tuple[Format, tuple[str, ...]]:
     if not folder:
         with path.open("rb") as file:
             head = file.read(_HEAD)
+    if head.startswith(_HDF5[0][1]):
+        hdf5.require_sound(path)
     possible = [entry for entry in FORMATS if entry.folder == folder]
     for entry in possible:
         if (folder or entry.signed(head)) and (entry.claims is None or entry.claims(path)):

@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +15,7 @@ import numpy as np
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic
 from temdenoise.micrographs import memory
+from temdenoise.micrographs.formats import hdf5_probe
 from temdenoise.micrographs.formats.base import Content, Kind, Stored, unread
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST = 64
 """Maximum number of data sets of another program's file that are listed."""
+
+PATIENCE = 6.0
+"""Maximum time of a first look at a file [s]."""
 
 _PROGRAMS = {
     "DataSetInfo": "Imaris",
@@ -38,6 +45,37 @@ def _opened(path: Path) -> "Iterator[h5py.File]":
 
     with h5py.File(path, "r") as file:
         yield file
+
+
+def require_sound(path: Path) -> None:
+    """Raise if the library HDF5 does not come to an end with a file.
+
+    Raises
+    ------
+    DataError
+        If reading takes longer than `PATIENCE`, or ends the process.
+    """
+    command = [sys.executable, "-I", hdf5_probe.__file__, os.fspath(path)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        ended = False
+    except OSError:  # no further process can be started: go without
+        return
+    else:
+        ended = done.returncode >= 0
+    if not ended:
+        raise DataError(
+            f"{path}: cannot be read as HDF5: the file is damaged so that its library does not "
+            "come to an end; copy it again from the microscope"
+        )
 
 
 def is_velox(path: Path) -> bool:

@@ -50,7 +50,7 @@ def require_zarr(path: Path) -> None:
         version = "none"
     if not version.startswith("2."):
         raise DataError(
-            f"{path}: .zspy files need zarr 2 (found: {version}); pip install 'zarr<3' msgpack in "
+            f"{path}: .zspy files need zarr 2 (found: {version}); {install_hint('zarr')} in "
             "an environment of its own, or save the data as .hspy"
         )
 
