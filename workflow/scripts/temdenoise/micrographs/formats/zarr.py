@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.extras import install_hint
 from temdenoise.micrographs.formats.base import Content, Stored, Values
 from temdenoise.micrographs.formats.hdf5 import write_with
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of, read_with
