@@ -24,13 +24,15 @@ def counts(root: Path) -> dict[str, list[str]]:
             if "hrtem" in path.read_text(encoding="utf-8").lower()
         ],
         "functions with too many parameters": [],
-        "about[...] of models and images": [],
+        "about[...] outside loading": [],
         "scripts that are too long": [
             f"{_name(path, root)}: {lines}"
             for path in sorted(scripts.glob("*.py"))
             if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MOST_LINES
         ],
     }
+    # what was stored by key is read by key: the description of a model, seals, manifests
+    loading = {"description.py", "inference.py", "provenance.py", "datasets.py"}
     for path in [*modules, *sorted(scripts.glob("*.py"))]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -38,8 +40,8 @@ def counts(root: Path) -> dict[str, list[str]]:
             if isinstance(node, ast.FunctionDef):
                 if _is_public(node) and len(_parameters(node)) > MOST_PARAMETERS:
                     found["functions with too many parameters"].append(f"{place} {node.name}")
-            elif isinstance(node, ast.Subscript) and _is_about(node.value):
-                found["about[...] of models and images"].append(place)
+            elif path.name not in loading and _is_about(node):
+                found["about[...] outside loading"].append(place)
     return found
 
 
@@ -63,9 +65,11 @@ def _parameters(node: ast.FunctionDef) -> list[str]:
     return [name for name in names if name not in ("self", "cls")]
 
 
-def _is_about(value: ast.expr) -> bool:
-    name = value.id if isinstance(value, ast.Name) else getattr(value, "attr", "")
-    return name == "about"
+def _is_about(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Subscript):
+        return False
+    value = node.value
+    return "about" in (getattr(value, "id", ""), getattr(value, "attr", ""))
 
 
 def main(arguments: list[str]) -> None:

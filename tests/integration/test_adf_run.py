@@ -7,7 +7,6 @@ import yaml
 from conftest import DRIVE
 from temdenoise.foundation.files import read_table
 from temdenoise.learning.inference import load
-from temdenoise.micrographs.fitting import trained_range
 
 pytestmark = pytest.mark.slow
 
@@ -74,9 +73,11 @@ def test_defects_are_told_apart_by_crystal_and_kind(results):
 
 
 def test_the_universal_model_says_what_it_knows(results):
-    found = trained_range(load(results / "models/universal/model.pt").about)
-    assert found.kind == "adf"
-    assert found.sampling == (0.1, 0.2)
+    found = load(results / "models/universal/model.pt").description
+    assert found.mode.name == "adf"
+    assert found.pixels == (0.1, 0.2)
+    assert found.universal
+    assert found.standardised
     assert found.spacings["graphene"] == pytest.approx(2.13, rel=0.03)
     assert set(found.spacings) == {"graphene", "srtio3_001"}
 

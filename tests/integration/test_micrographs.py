@@ -1,5 +1,6 @@
 """A micrograph of one's own through the workflow, without a run before it."""
 
+import html
 import json
 
 import numpy as np
@@ -33,9 +34,12 @@ def test_target_micrographs(project):
     denoised = read(folder / "scan.v2_denoised.tif")[0]
     assert denoised.data.shape == (96, 80)
     assert denoised.sampling == pytest.approx((0.2, 0.2), rel=1e-5)
-    numbers = json.loads((folder / "scan.v2_summary.json").read_text())
-    assert numbers["frames"][0]["ring"] is None
-    assert "no lattice" in (folder / "scan.v2_summary.html").read_text()
+    (frame,) = json.loads((folder / "scan.v2_summary.json").read_text())["frames"]
+    assert frame["ring"] is None
+    (finding,) = (f for f in frame["verdict"]["findings"] if f["check"] == "no_lattice")
+    assert finding["weight"] == "doubt"
+    page = html.unescape((folder / "scan.v2_summary.html").read_text())
+    assert finding["text"] in page
     again = run(project, "--", "micrographs")
     assert "Nothing to be done" in again.stdout + again.stderr
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import temdenoise
 from scipy.ndimage import gaussian_filter
-from temdenoise.micrographs.fitting import trained_range
 from temdenoise.micrographs.models import available
-from temdenoise.micrographs.pipeline import denoise_micrograph
 from temdenoise.micrographs.readers import read
+from temdenoise.micrographs.verdict import Weight
 from temdenoise.sharing.example import example_image
 
 REAL = os.environ.get("TEMDENOISE_REAL_DATA")
-MODELS = available()
+MODELS = dict(available())
+CRYSTALS = {name: next(iter(model.description.spacings)) for name, model in MODELS.items()}
 EMPTY = {
     "noise": lambda rng: rng.standard_normal((256, 224)),
     # a network may take these for pixels that salt and pepper left alone
@@ -30,33 +31,34 @@ EMPTY = {
 }
 
 
-def sampling_of(model):
-    trained = trained_range(model.about)
-    return (float(np.sqrt(np.prod(trained.sampling))),) * 2
-
-
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", EMPTY)
 def test_nothing_is_invented_where_nothing_is(name, kind):
     for seed in range(3):
         image = 100 + 10 * EMPTY[kind](np.random.default_rng(seed))
-        result = denoise_micrograph(image, MODELS[name], sampling=sampling_of(MODELS[name]))
-        frame = result.frame
-        assert frame.verdict.level != "good"
-        assert not frame.invented.suspected
-        assert frame.ring is None
+        sampling = MODELS[name].description.pixels.middle
+        found = temdenoise.denoise(image, model=name, sampling=sampling)
+        assert found.verdict.level != "good"
+        weights = {finding.check: finding.weight for finding in found.findings}
+        assert weights["no_lattice"] is Weight.DOUBT
+        assert "invented_structure" not in weights
+        assert found.lattice is None
+        judged = found.result.worst
         if kind != "amorphous":  # that does vary
-            assert frame.invented.flat
-            assert len(frame.features["centres"]) == 0
+            assert judged.invented.flat
+            assert len(judged.features.centres) == 0
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
-    model = MODELS[name]
-    noisy, clean = example_image(model.about, shape=(320, 288))
-    result = denoise_micrograph(1000 * noisy + 5000, model, sampling=sampling_of(model))
-    assert result.frame.score.winner == "network"
-    error = (result.denoised - 5000) / 1000 - clean
+    trained = MODELS[name].description
+    noisy, clean = example_image(trained, shape=(320, 288))
+    found = temdenoise.denoise(
+        1000 * noisy + 5000, model=name, sampling=trained.pixels.middle, crystal=CRYSTALS[name]
+    )
+    assert found.score.winner == "network"
+    assert found.verdict.level == "good", found.verdict.reasons
+    error = (found.image - 5000) / 1000 - clean
     assert error.std() < 0.5 * (noisy - clean).std()
     assert abs(error.mean()) < 0.01
 
@@ -66,8 +68,8 @@ def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
     ("name", "least"), [("cdte_haadf.dm3", 1.2), ("srtio3_haadf.ser", 1.0), ("mos2_haadf.npy", 1.0)]
 )
 def test_real_frames_are_predicted_better_than_by_any_gaussian(name, least):
-    (found,) = read(Path(REAL) / "micrographs" / name)
-    sampling = found.sampling or (0.1246, 0.1246)  # by its lattice
-    score = denoise_micrograph(found.data, MODELS["adf"], sampling=sampling).frame.score
+    (recorded,) = read(Path(REAL) / "micrographs" / name)
+    sampling = recorded.sampling or 0.1246  # by its lattice
+    score = temdenoise.denoise(recorded.data, model="adf", sampling=sampling).score
     assert score.ratio >= least
     assert score.network < score.ceiling

@@ -11,6 +11,18 @@ import mrcfile
 import numpy as np
 import pytest
 import tifffile
+from made_up_files import (
+    KX,
+    KY,
+    PLAIN,
+    X,
+    Y,
+    header,
+    imagej,
+    velox,
+    write_axes,
+    write_image_ser,
+)
 from PIL import Image
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
@@ -27,12 +39,6 @@ SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 @pytest.fixture
 def counts(rng):
     return rng.poisson(900, (48, 64)).astype(np.uint16)
-
-
-def imagej(path, data, unit="nm", step=0.012, **options):
-    tifffile.imwrite(
-        path, data, imagej=True, resolution=(1 / step, 1 / step), metadata={"unit": unit}, **options
-    )
 
 
 # ---------------------------------------------------------------- import and the table
@@ -142,6 +148,20 @@ def test_frames_that_are_samples_of_a_page(counts, tmp_path):
             pytest.skip("this tifffile writes another layout")
     (found,) = read(tmp_path / "a.tif")
     np.testing.assert_array_equal(found.data, frames)
+
+
+def test_stacks_of_three_that_tifffile_stores_as_colours(counts, tmp_path):
+    frames = np.stack([counts, counts + 1, counts + 2])
+    options = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "a.tif", frames, **options)
+    (found,) = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, frames)
+    assert "taken as frames" in found.notes[0]
+    # three planes of bytes by another program are a picture
+    planes = (frames * [[[1]], [[7]], [[13]]] % 256).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "b.tif", planes, metadata=None, **options)
+    with pytest.raises(DataError, match="colour"):
+        read(tmp_path / "b.tif")
 
 
 def test_white_as_zero_is_said(counts, tmp_path):
@@ -256,21 +276,6 @@ def test_large_stacks_stay_in_their_file(counts, tmp_path, monkeypatch):
 # ---------------------------------------------------------------- MRC
 
 
-def header(shape, mode, order="<", *, step=0.12, grid=None, version=20140, limits=(0, 0, 0)):
-    """Make an MRC header by its specification, as a byte array."""
-    frames, rows, columns = shape
-    head = bytearray(1024)
-    grid = (columns, rows, frames) if grid is None else grid
-    struct.pack_into(f"{order}4i", head, 0, columns, rows, frames, mode)
-    struct.pack_into(f"{order}3i", head, 28, *grid)
-    struct.pack_into(f"{order}6f", head, 40, *(n * step for n in grid), 90, 90, 90)
-    struct.pack_into(f"{order}3i", head, 64, 1, 2, 3)
-    struct.pack_into(f"{order}3f", head, 76, *limits)
-    struct.pack_into(f"{order}i", head, 108, version)
-    head[208:216] = b"MAP " + (b"\x44\x44\0\0" if order == "<" else b"\x11\x11\0\0")
-    return head
-
-
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 
 
@@ -362,62 +367,6 @@ def test_headers_that_claim_too_much_are_refused_at_once(counts, tmp_path):
 # ---------------------------------------------------------------- HDF5
 
 
-def velox(path, image, *, edx=False, frames=1, compound=False):
-    """Write a file as Velox does: an image of HAADF, a map of X-rays and a stream of them."""
-    described = {
-        "Core": {"MetadataDefinitionVersion": "7.9"},
-        "Instrument": {"InstrumentModel": "X"},
-        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1700000000"}},
-        "Optics": {"AccelerationVoltage": "200000"},
-        "Stage": {"AlphaTilt": "0", "BetaTilt": "0", "Position": {"x": "0", "y": "0", "z": "0"}},
-        "Scan": {"FrameTime": "1", "DwellTime": "1e-6"},
-        "Detectors": {
-            "Detector-0": {"DetectorName": "HAADF", "DetectorType": "ScanningDetector"},
-            "Detector-1": {"DetectorName": "SuperXG11", "DetectorType": "AnalyticalDetector"},
-        },
-        "CustomProperties": {},
-    }
-    result = {
-        "PixelSize": {"width": "1.2e-11", "height": "1.2e-11"},
-        "Offset": {"x": "0", "y": "0"},
-        "PixelUnitX": "m",
-        "PixelUnitY": "m",
-    }
-
-    def block(binary):
-        text = json.dumps(described | {"BinaryResult": result | binary}).encode()
-        return np.frombuffer(text.ljust(20000, b"\0"), np.uint8)[:, None]
-
-    text = h5py.special_dtype(vlen=bytes)
-
-    def say(group, name, content):
-        group.create_dataset(name, data=np.array([json.dumps(content).encode()], text), dtype=text)
-
-    with h5py.File(path, "w") as file:
-        say(file, "Version", {"format": "Velox", "version": "10"})
-        haadf = file.create_group("Data/Image/1")
-        stack = np.stack([image] * frames, -1)
-        if compound:
-            pair = np.dtype([("realFloatHalfEven", "<f4"), ("imagFloatHalfEven", "<f4")])
-            fft = file.create_group("Data/Image/0")
-            fft["Data"] = np.zeros((50, 33, 1), pair)
-            fft["Metadata"] = block({"PixelUnitX": "1/m", "PixelUnitY": "1/m"})
-        haadf["Data"] = stack
-        haadf["Metadata"] = block({"Detector": "HAADF", "DetectorIndex": "0"})
-        if edx:
-            carbon = file.create_group("Data/Image/2")
-            carbon["Data"] = image.astype(np.float32)[..., None]
-            carbon["Metadata"] = block({"Detector": "SuperXG1"})
-            file.create_group("Data/SpectrumImage/3")
-            stream = file.create_group("Data/SpectrumStream/4")
-            stream["Data"] = np.full((100, 1), 65535, np.uint16)
-            say(
-                stream,
-                "AcquisitionSettings",
-                {"bincount": "4096", "RasterScanDefinition": {"Width": "64", "Height": "48"}},
-            )
-
-
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("frames", [1, 3])
 def test_velox_with_x_rays_needs_no_package(frames, large, counts, tmp_path, monkeypatch):
@@ -455,48 +404,6 @@ def test_fourier_transforms_of_velox_are_named(counts, tmp_path):
     np.testing.assert_array_equal(found.data, counts)
 
 
-def write_hspy(path, data, axes, signal_type=""):
-    """Write with HyperSpy's names; axes as (name, unit, scale, navigate)."""
-    from rsciio.hspy import file_writer
-
-    described = [
-        {
-            "name": name,
-            "units": unit,
-            "scale": scale,
-            "offset": 0.0,
-            "size": size,
-            "navigate": navigate,
-            "index_in_array": index,
-            "_type": "UniformDataAxis",
-            "is_binned": False,
-        }
-        for index, ((name, unit, scale, navigate), size) in enumerate(
-            zip(axes, data.shape, strict=True)
-        )
-    ]
-    file_writer(
-        str(path),
-        {
-            "data": data,
-            "axes": described,
-            "metadata": {"General": {"title": "t"}, "Signal": {"signal_type": signal_type}},
-            "original_metadata": {},
-            "attributes": {"_lazy": False},
-            "learning_results": {},
-            "models": {},
-            "package_info": {"package": "x", "package_version": ""},
-            "tmp_parameters": {},
-        },
-        show_progressbar=False,
-    )
-
-
-Y, X = ("y", "nm", 0.012, False), ("x", "nm", 0.012, False)
-KY, KX = ("ky", "1/nm", 0.1, False), ("kx", "1/nm", 0.1, False)
-PLAIN = ("", None, 1.0, False)
-
-
 SCAN = (("y", "nm", 1.2, True), ("x", "nm", 1.2, True))
 
 
@@ -515,7 +422,7 @@ SCAN = (("y", "nm", 1.2, True), ("x", "nm", 1.2, True))
     ],
 )
 def test_what_is_no_image_is_named_whatever_is_given(shape, axes, signal_type, kind, tmp_path):
-    write_hspy(tmp_path / "a.hspy", np.ones(shape, np.float32), axes, signal_type)
+    write_axes(tmp_path / "a.hspy", np.ones(shape, np.float32), axes, signal_type)
     (one,) = signals(tmp_path / "a.hspy")
     assert one.kind is kind
     with pytest.raises(DataError, match=kind.value.split()[0][:6]) as error:
@@ -525,7 +432,7 @@ def test_what_is_no_image_is_named_whatever_is_given(shape, axes, signal_type, k
 
 def test_frames_on_the_last_axis_by_what_hyperspy_says(counts, tmp_path):
     frames = np.stack([counts, counts + 1, counts + 2])
-    write_hspy(tmp_path / "a.hspy", np.moveaxis(frames, 0, -1), (Y, X, ("time", "s", 1.0, True)))
+    write_axes(tmp_path / "a.hspy", np.moveaxis(frames, 0, -1), (Y, X, ("time", "s", 1.0, True)))
     (found,) = read(tmp_path / "a.hspy")
     np.testing.assert_array_equal(found.data, frames)
     assert found.sampling == pytest.approx((0.12, 0.12))
@@ -537,7 +444,7 @@ def test_hspy_stays_in_its_file(large, counts, tmp_path, monkeypatch):
     if large:
         monkeypatch.setattr("temdenoise.micrographs.formats.hdf5.LARGE", 1)
     frames = np.stack([counts, counts + 1, counts + 2])
-    write_hspy(tmp_path / "a.hspy", frames, (("t", "s", 1.0, True), Y, X))
+    write_axes(tmp_path / "a.hspy", frames, (("t", "s", 1.0, True), Y, X))
     (found,) = read(tmp_path / "a.hspy")
     assert isinstance(found.data, Stored) is large
     for frame, expected in zip(found.frames, frames, strict=True):
@@ -629,24 +536,12 @@ def test_scans_of_diffraction_patterns_are_no_series(tmp_path):
 # ---------------------------------------------------------------- Gatan, TIA
 
 
-def write_ser(path, data, step):
-    """Write one TIA image by its specification."""
-    rows, columns = data.shape
-    element = b"".join(struct.pack("<ddi", 0.0, step, 0) for _ in range(2))
-    element += struct.pack("<hii", 7, columns, rows) + data.astype("<f4").tobytes()
-    dimension_ = struct.pack("<iddii", 1, 0.0, 1.0, 0, 0) + struct.pack("<i", 0)
-    start = 30 + len(dimension_)
-    head = struct.pack("<HHHiiiiii", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, 1, 1, start, 1)
-    places = struct.pack("<ii", start + 8, start + 8 + len(element))
-    path.write_bytes(head + dimension_ + places + element + struct.pack("<HHI", 0x4152, 0, 0))
-
-
 EMI = """JK<ObjectInfo><ExperimentalDescription><Root><Data><Label>Mode</Label><Value>{}</Value>
 <Unit></Unit></Data></Root></ExperimentalDescription><AcquireInfo>{}</AcquireInfo></ObjectInfo>"""
 
 
 def test_diffraction_of_tia_without_its_description(counts, tmp_path):
-    write_ser(tmp_path / "a_1.ser", counts, 1.0e8)  # 1/m
+    write_image_ser(tmp_path / "a_1.ser", counts, 1.0e8)  # 1/m
     (one,) = signals(tmp_path / "a_1.ser")
     assert one.kind is Kind.DIFFRACTION
 
@@ -663,7 +558,7 @@ def test_diffraction_of_tia_without_its_description(counts, tmp_path):
 def test_tia_takes_the_unit_of_its_description(mode, camera, kind, name, counts, tmp_path):
     folder = tmp_path / "zone [110]"
     folder.mkdir()
-    write_ser(folder / "a_1.ser", counts, 1.2e-11)
+    write_image_ser(folder / "a_1.ser", counts, 1.2e-11)
     (folder / "a.emi").write_text(EMI.format(mode, camera))
     (one,) = signals(folder / name)
     assert one.kind is kind
@@ -672,7 +567,7 @@ def test_tia_takes_the_unit_of_its_description(mode, camera, kind, name, counts,
 
 
 def test_headers_of_tia_that_claim_too_much(counts, tmp_path):
-    write_ser(tmp_path / "a.ser", counts, 1.2e-11)
+    write_image_ser(tmp_path / "a.ser", counts, 1.2e-11)
     data = bytearray((tmp_path / "a.ser").read_bytes())
     data[18:22] = struct.pack("<I", 2**31)
     (tmp_path / "a.ser").write_bytes(data)
@@ -695,7 +590,7 @@ def test_headers_of_tia_that_claim_too_much(counts, tmp_path):
     ],
 )
 def test_pixel_sizes_that_are_not_believed(step, unit, doubt, counts, tmp_path):
-    write_hspy(tmp_path / "a.hspy", counts, (("y", unit, step, False), ("x", unit, step, False)))
+    write_axes(tmp_path / "a.hspy", counts, (("y", unit, step, False), ("x", unit, step, False)))
     (found,) = read(tmp_path / "a.hspy")
     assert found.sampling is None
     assert doubt in " ".join(found.notes)
@@ -703,12 +598,12 @@ def test_pixel_sizes_that_are_not_believed(step, unit, doubt, counts, tmp_path):
 
 
 def test_an_axis_that_points_upwards_is_believed(counts, tmp_path):
-    write_hspy(tmp_path / "a.hspy", counts, (("y", "nm", -0.012, False), ("x", "nm", 0.012, False)))
+    write_axes(tmp_path / "a.hspy", counts, (("y", "nm", -0.012, False), ("x", "nm", 0.012, False)))
     assert read(tmp_path / "a.hspy")[0].sampling == pytest.approx((0.12, 0.12))
 
 
 def test_pixels_far_from_square_are_not_believed(counts, tmp_path):
-    write_hspy(tmp_path / "a.hspy", counts, (("y", "nm", 20.0, False), ("x", "nm", 0.09, False)))
+    write_axes(tmp_path / "a.hspy", counts, (("y", "nm", 20.0, False), ("x", "nm", 0.09, False)))
     assert read(tmp_path / "a.hspy")[0].sampling is None
 
 
@@ -801,7 +696,7 @@ def test_names_of_any_kind(name, write, counts, tmp_path):
         path.write_bytes(bytes(header((1, 48, 64), 6)) + counts.tobytes())
     elif write == "hspy":
         path = path.with_suffix(".hspy")
-        write_hspy(tmp_path / "plain.hspy", counts, (Y, X))
+        write_axes(tmp_path / "plain.hspy", counts, (Y, X))
         (tmp_path / "plain.hspy").rename(path)
     else:
         with path.open("wb") as file:
@@ -934,3 +829,40 @@ def test_files_that_are_read_whole_ask_for_memory_first(counts, tmp_path, monkey
     with pytest.raises(DataError, match="archive that is read whole"):
         read(tmp_path / "a.npz")
     assert rosettasciio.LARGE > 1e6
+
+
+# ---------------------------------------------------------------- Zarr
+
+
+def make_zarr(path, arrays, attributes=None):
+    zarr = pytest.importorskip("zarr")
+    store = zarr.open_group(str(path), mode="w")
+    for name, data in arrays.items():
+        (store.create_array if hasattr(store, "create_array") else store.create_dataset)(
+            name, data=data
+        )
+    store.attrs.update(attributes or {})
+
+
+def test_ome_zarr_has_its_pixel_size(counts, tmp_path):
+    axes = [{"name": "y", "unit": "nanometer"}, {"name": "x", "unit": "nanometer"}]
+    scale = [{"type": "scale", "scale": [0.012, 0.012]}]
+    images = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    arrays = {"0": counts, "1": counts[::2, ::2]}
+    for name, attributes in (
+        ("a.zarr", {"multiscales": images}),
+        ("b.zarr", {"ome": {"multiscales": images}}),
+    ):
+        make_zarr(tmp_path / name, arrays, attributes)
+        (found,) = read(tmp_path / name)
+        np.testing.assert_array_equal(found.data, counts)
+        assert found.sampling == pytest.approx((0.12, 0.12))
+
+
+def test_other_zarr_is_listed_by_names(counts, tmp_path):
+    make_zarr(tmp_path / "a.zarr", {"image": counts, "dose": np.arange(3)})
+    (found,) = signals(tmp_path / "a.zarr")
+    assert found.name == "image"
+    make_zarr(tmp_path / "b.zarr", {"dose": np.arange(3)})
+    with pytest.raises(DataError, match="without an array"):
+        read(tmp_path / "b.zarr")

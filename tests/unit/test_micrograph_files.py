@@ -1,16 +1,15 @@
 """Files of microscopes: each format written with its own library, and every bad one."""
 
 import gc
-import struct
 import warnings
 from importlib import metadata
 from importlib.util import find_spec
 
-import h5py
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tifffile
+from made_up_files import PIXEL, WRITERS, write_hspy, write_imagej, write_mrc
 from PIL import Image
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
@@ -19,8 +18,6 @@ from temdenoise.micrographs import memory
 from temdenoise.micrographs.readers import read
 from temdenoise.micrographs.units import sampling_in_angstrom
 from temdenoise.micrographs.writers import own_format, write_own, write_tiff
-
-PIXEL = 0.0137  # nm
 
 # zarr 2 announces zarr 3, which RosettaSciIO does not use yet
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore")
@@ -34,132 +31,6 @@ ZSPY = pytest.param(
 @pytest.fixture
 def counts(rng):
     return rng.poisson(900, (48, 64)).astype(np.uint16)
-
-
-def signal(data, units="nm", scale=PIXEL):
-    """What RosettaSciIO's writers take."""
-    axes = [
-        {
-            "name": name,
-            "units": units if name in "xy" else None,
-            "scale": scale if name in "xy" else 1.0,
-            "offset": 0.0,
-            "size": size,
-            "navigate": name not in "xy",
-            "index_in_array": i,
-            "_type": "UniformDataAxis",
-            "is_binned": False,
-        }
-        for i, (name, size) in enumerate(zip("tyx"[-data.ndim :], data.shape, strict=True))
-    ]
-    return {
-        "data": data,
-        "axes": axes,
-        "metadata": {"General": {"title": "test"}, "Signal": {"signal_type": ""}},
-        "original_metadata": {},
-        "attributes": {"_lazy": False},
-        "package_info": {"package": "hyperspy", "package_version": "2"},
-        "learning_results": {},
-        "models": {},
-        "tmp_parameters": {},
-    }
-
-
-def write_hspy(path, data, **options):
-    from rsciio.hspy import file_writer
-
-    file_writer(str(path), signal(data, **options), show_progressbar=False)
-
-
-def write_zspy(path, data, **options):
-    from rsciio.zspy import file_writer
-
-    file_writer(str(path), signal(data, **options), show_progressbar=False)
-
-
-def write_emd(path, data, **options):
-    from rsciio.emd import file_writer
-
-    file_writer(str(path), signal(data, **options))
-
-
-def write_ncem_emd(path, data, units=b"n_m", scale=PIXEL):
-    """Write Berkeley's EMD by hand, with the unit as openNCEM writes it; x comes first."""
-    data = data.T
-    with h5py.File(path, "w") as file:
-        file.attrs.update(version_major=0, version_minor=2)
-        group = file.create_group("data/image")
-        group.attrs["emd_group_type"] = 1
-        group["data"] = data
-        for i, name in enumerate("xyz"[: data.ndim]):
-            group[f"dim{i + 1}"] = scale * np.arange(data.shape[i])
-            group[f"dim{i + 1}"].attrs.update(name=name, units=units)
-
-
-def write_imagej(path, data, units="nm", scale=PIXEL, **options):
-    tifffile.imwrite(
-        path,
-        data,
-        imagej=True,
-        resolution=(1 / scale, 1 / scale),
-        metadata={"unit": units, "axes": "TYX"[-data.ndim :]},
-        **options,
-    )
-
-
-def write_mrc(path, data, scale=PIXEL):
-    """MRC 2014 by its specification: header of 1024 bytes, cell in Å."""
-    modes = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
-    frames = data[None] if data.ndim == 2 else data
-    n, rows, columns = frames.shape
-    header = bytearray(1024)
-    struct.pack_into("<4i", header, 0, columns, rows, n, modes[str(data.dtype)])
-    struct.pack_into("<3i", header, 28, columns, rows, n)
-    struct.pack_into("<6f", header, 40, 10 * scale * columns, 10 * scale * rows, n, 90, 90, 90)
-    struct.pack_into("<3i", header, 64, 1, 2, 3)
-    header[208:212] = b"MAP "
-    header[212:216] = bytes([0x44, 0x44, 0, 0])
-    path.write_bytes(bytes(header) + frames.tobytes())
-
-
-def write_ser(path, data, scale=PIXEL):
-    """Write a TIA series by its specification: header, offsets, one element per image."""
-    frames = data[None] if data.ndim == 2 else data
-    n, rows, columns = frames.shape
-    codes = {"uint16": 2, "int16": 5, "int32": 6, "float32": 7}
-    elements = []
-    for frame in frames:
-        head = b"".join(struct.pack("<ddi", 0.0, scale * 1e-9, 0) for _ in range(2))
-        head += struct.pack("<hii", codes[str(data.dtype)], columns, rows)
-        elements.append(head + frame.astype("<" + data.dtype.str[1:]).tobytes())
-    dimension = struct.pack("<iddii", n, 0.0, 1.0, 0, 0) + struct.pack("<i", 0)
-    start = 30 + len(dimension)
-    body = start + 8 * n
-    places, offset = [], body
-    for element in elements:
-        places.append(offset)
-        offset += len(element)
-    tags = [offset + 8 * i for i in range(n)]
-    header = struct.pack("<HHHiiiiii", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, n, n, start, 1)
-    path.write_bytes(
-        header
-        + dimension
-        + struct.pack(f"<{n}i", *places)
-        + struct.pack(f"<{n}i", *tags)
-        + b"".join(elements)
-        + struct.pack("<HHI", 0x4152, 0, 0) * n
-    )
-
-
-WRITERS = {
-    "hspy": write_hspy,
-    "zspy": write_zspy,
-    "emd": write_emd,
-    "ncem.emd": write_ncem_emd,
-    "tif": write_imagej,
-    "mrc": write_mrc,
-    "ser": write_ser,
-}
 
 
 @pytest.mark.parametrize("ending", [ZSPY if e == "zspy" else e for e in WRITERS])

@@ -4,17 +4,13 @@ A command that is new in the README fails `test_every_command_is_executed` until
 `EXECUTED`.
 """
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 import yaml
 from ase import Atoms
 from conftest import ROOT
@@ -38,9 +34,16 @@ EXECUTED = {
     "make docs": "tests/browser/test_documents_in_browser.py::test_every_page_is_built",
     "make acceptance": "tests/acceptance/test_default_run.py::"
     "test_networks_beat_the_best_classical_method",
-    "pip install .": "test_installed_program_denoises_as_written",
-    "temdenoise denoise scan.dm4 -o denoised": ("test_installed_program_denoises_as_written"),
-    "temdenoise models": "tests/unit/test_commands.py::test_models_are_listed",
+    **dict.fromkeys(
+        (
+            "python3 -m venv env && . env/bin/activate",
+            "pip install .",
+            "temdenoise denoise scan.dm4 -o denoised",
+            "temdenoise models",
+            "temdenoise --help",
+        ),
+        "tests/installation/test_installed.py::test_command_of_the_readme",
+    ),
     "temdenoise export": "tests/export/test_ecosystem.py::test_onnx_is_pytorch_at_every_size",
     "temdenoise publish": "tests/unit/test_publishing.py::"
     "test_a_published_model_is_small_described_and_known",
@@ -133,52 +136,6 @@ def test_plans(command, tmp_path):
     done = _snakemake(ROOT, *words, "--directory", tmp_path, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "run_dft" in done.stdout + done.stderr
-
-
-def test_installed_program_denoises_as_written(tmp_path, lattice):
-    """Both commands, with the models that come with it, from an installed copy."""
-    install, denoise = (
-        shlex.split(command)
-        for command, where in EXECUTED.items()
-        if where == "test_installed_program_denoises_as_written"
-    )
-    folder = tmp_path / "environment"
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", folder]
-    subprocess.run([sys.executable, "-m", *install, *options], cwd=_copy(tmp_path), check=True)
-    # what a file holds is judged by its content
-    tifffile.imwrite(
-        tmp_path / "scan.dm4",
-        lattice[:96, :96],
-        imagej=True,
-        resolution=(50, 50),
-        metadata={"unit": "nm"},
-    )
-    done = subprocess.run(
-        [folder / "bin" / denoise[0], *denoise[1:]],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "model density" in done.stderr  # dark pores
-    made = {path.name for path in (tmp_path / "denoised").iterdir()}
-    assert {"scan_denoised.tif", "scan_sigma.tif", "scan_summary.html"} <= made
-    assert tifffile.imread(tmp_path / "denoised/scan_denoised.tif").dtype == np.float32
-
-
-def _copy(tmp_path):
-    """The project's package alone, since building leaves files beside it."""
-    folder = tmp_path / "project"
-    shutil.copytree(
-        ROOT / "workflow/scripts/temdenoise",
-        folder / "workflow/scripts/temdenoise",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copyfile(ROOT / name, folder / name)
-    return folder
 
 
 def test_configurations_of_the_readme_are_run(tmp_path):

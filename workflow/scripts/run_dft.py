@@ -24,6 +24,6 @@ with job(snakemake) as say:
         expected_electrons=result.expected_electrons,
     )
     write_json(snakemake.output.summary, result.summary)
-    about = result.summary
-    energy = "free atoms" if about["energy_ev"] is None else f"{about['energy_ev']:.3f} eV"
-    say(f"{energy} after {about['scf_steps']} SCF steps, {about['scf_seconds']:.0f} s")
+    found = result.summary
+    energy = "free atoms" if found["energy_ev"] is None else f"{found['energy_ev']:.3f} eV"
+    say(f"{energy} after {found['scf_steps']} SCF steps, {found['scf_seconds']:.0f} s")

@@ -163,7 +163,9 @@ class Denoised:
         Guard().check(self.micrograph.path, files)
         judged = self.result.worst
         picture, page = summarise(judged, self.summary)
-        shown = marked_images(judged, self.micrograph.path.name) if "marked" in files else None
+        shown = None
+        if "marked" in files:
+            shown = marked_images(judged, judged.marks(), self.micrograph.path.name)
         drawn = Drawn(picture, page, self.summary, shown)
         write_results(files, self.micrograph, self.result, drawn)
         if figure and shown is not None:

@@ -359,7 +359,7 @@ def _unusable_microscope(config: dict[str, Any], crystal: dict[str, Any]) -> Ite
         return
     if preset and microscopes.PRESETS[preset]["mode"] != mode.name:
         fitting = [
-            name for name, about in microscopes.PRESETS.items() if about["mode"] == mode.name
+            name for name, preset in microscopes.PRESETS.items() if preset["mode"] == mode.name
         ]
         yield (
             f"`microscope.preset` = {preset!r}: expected one for `image.mode` = {mode.name!r}: "

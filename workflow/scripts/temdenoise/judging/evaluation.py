@@ -253,7 +253,7 @@ def evaluate(
     for c_noise in data.c_noise:
         featureless = featureless_images(data, c_noise, conditions)
         for method in methods(models, settings[c_noise]):
-            about = {
+            place = {
                 "method": method.name,
                 "trained_on": method.trained_on,
                 "noise": conditions.noise,
@@ -278,19 +278,19 @@ def evaluate(
                     defects.append(image.defects)
                 forget(data.noisy)
                 forget(data.clean)
-            tables.quality.append(about | quality.row())
+            tables.quality.append(place | quality.row())
             if not belongs:
                 continue
             for noisy in featureless:
                 fidelity.add(DenoisedImage(noisy, *method.denoise(noisy), detector))
-            tables.fidelity.append(about | fidelity.row())
-            tables.defects.extend(about | row for row in rows_by_kind(defects))
+            tables.fidelity.append(place | fidelity.row())
+            tables.defects.extend(place | row for row in rows_by_kind(defects))
             if method.model is not None:
                 tables.frames.extend(
                     {
                         "method": method.name,
                         "c_noise": c_noise,
-                        "region": about["region"],
+                        "region": place["region"],
                         "image": frame.image,
                         "ms_ssim": score,
                     }

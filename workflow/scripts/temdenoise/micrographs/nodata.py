@@ -135,12 +135,12 @@ def _frequency(same: np.ndarray, area: np.ndarray) -> float:
     others = ~area
     if not others.any():
         return 0.0
-    pairs = others[:, 1:] & others[:, :-1]
-    left = same[:, :-1] & pairs
-    together = np.count_nonzero(left & same[:, 1:]) / max(np.count_nonzero(left), 1)
-    # few pairs tell little
-    together *= np.count_nonzero(left) >= 2 * SHORTEST_LINE
-    return max(float(same[others].mean()), float(together))
+    left = same[:, :-1] & others[:, 1:] & others[:, :-1]
+    pairs = int(left.sum())
+    frequency = float(same[others].mean())
+    if pairs < 2 * SHORTEST_LINE:  # too few to tell
+        return frequency
+    return max(frequency, int((left & same[:, 1:]).sum()) / pairs)
 
 
 def _boxes(same: np.ndarray, side: int, length: int) -> np.ndarray:
@@ -187,8 +187,7 @@ def _where(area: np.ndarray) -> str:
         whole = area.all(axis=axis)
         if whole.any() and area.sum() <= 1.02 * whole.sum() * area.shape[axis]:
             numbers = np.flatnonzero(whole) + 1
-            breaks = np.flatnonzero(np.diff(numbers) > 1)
-            if len(breaks) == 0:
+            if numbers[-1] - numbers[0] + 1 == len(numbers):
                 return f"in {name} {numbers[0]} to {numbers[-1]}"
             return f"in {len(numbers)} {name}"
     return f"in {100 * area.mean():.2g} % of it"

@@ -18,6 +18,7 @@ from temdenoise.micrographs.writers import own_format, write_own, write_tiff
 
 if TYPE_CHECKING:  # files are named and refused before PyTorch is imported
     from temdenoise.learning.description import ModelDescription
+    from temdenoise.micrographs.marks import Marks
     from temdenoise.micrographs.stack import Judged, Result
 
 ENDINGS = {
@@ -144,13 +145,15 @@ def summary_of(
     }
 
 
-def marked_images(judged: "Judged", file: str) -> Images:
+def marked_images(judged: "Judged", marks: "Marks", file: str) -> Images:
     """Return what figure 3 shows: pictures and marks of the middle of a frame.
 
     Parameters
     ----------
     judged
         What was found out about the frame.
+    marks
+        What its predicted error marks.
     file
         Name of the file it is of.
 
@@ -159,7 +162,7 @@ def marked_images(judged: "Judged", file: str) -> Images:
     Images
         As recorded, denoised, sigma and marks, shape (4, x, y) with y downwards.
     """
-    shown, marks = judged.shown, judged.marks()
+    shown = judged.shown
     layers = [shown.before, shown.after, shown.sigma, marks.areas]
     rows, columns = judged.frame.sampling
     return Images(

@@ -250,7 +250,9 @@ def _signal(content: Content, number: int, frames_axis: int | None) -> Signal:
         notes += [doubt] if doubt else []
         reason = _WHY.get(kind, "")
     except _LeftOutError as left:
-        kind, reason = left.kind, left.reason
+        # of a small image it is known what it is of
+        kind = (content.kind if left.kind is Kind.IMAGE else None) or left.kind
+        reason = left.reason
     return Signal(
         number=number,
         name=content.name,

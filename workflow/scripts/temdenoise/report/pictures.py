@@ -20,6 +20,7 @@ from PIL import Image
 
 from temdenoise.foundation.sequences import evenly_spaced
 from temdenoise.images.storage import Images
+from temdenoise.micrographs.marked import MarkedFrame
 from temdenoise.report.examples import Examples
 from temdenoise.report.style import DENSITY_MAP, ERROR, INTENSITY, SIGMA, darkest_window
 
@@ -261,17 +262,17 @@ def micrograph_cards(
             low, high = np.quantile(image, [0.002, 0.998])
             low, high = (0.0 if key == "sigma" else float(low)), float(high)
             pictures[key] = data_uri(image, vmin=low, vmax=max(high, low + 1e-30), cmap=cmap)
-        about = images.metadata
+        found = MarkedFrame.from_dict(images.metadata)
         frames = numbers[name]["frames"]
         cards.append(
             {
                 "name": name,
-                "file": about["file"],
+                "file": found.file,
                 "model": numbers[name]["model"],
-                "verdict": next(f for f in frames if f["frame"] == about["frame"])["verdict"],
-                "feature": about["feature"],
-                "certain": sum(place["mark"] == "certain" for place in about["places"]),
-                "suspected": sum(place["mark"] == "suspected" for place in about["places"]),
+                "verdict": next(f for f in frames if f["frame"] == found.frame)["verdict"],
+                "feature": found.feature,
+                "certain": found.count("certain"),
+                "suspected": found.count("suspected"),
                 "nm": after.shape[0] * images.sampling[0] / 10,
             }
             | pictures

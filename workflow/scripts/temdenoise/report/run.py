@@ -214,10 +214,10 @@ def training_groups(training: Training) -> dict[str, dict[str, Rows]]:
     """Sort the histories by method, under the name of the noise they are trained on."""
     groups: dict[str, dict[str, Rows]] = {}
     for model, rows in training.histories.items():
-        about = training.models[model]
-        trained_on = about["trained_on"]
+        plan = training.models[model]
+        trained_on = plan["trained_on"]
         title = NOISES[trained_on].title if trained_on in NOISES else "All noises"
-        groups.setdefault(about["method"], {})[title] = rows
+        groups.setdefault(plan["method"], {})[title] = rows
     return groups
 
 

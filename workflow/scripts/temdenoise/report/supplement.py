@@ -118,7 +118,7 @@ def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
     drawn: dict[str, AxesImage] = {}
     for line, (noise, images, number) in zip(axes, shown, strict=True):
         noisy, denoised, sigma, clean = images.data[number]
-        about = images.metadata["frames"][number]
+        chosen = images.metadata["frames"][number]
         window = darkest_window(-np.abs(denoised - clean), side=64, spot=24)
         panels = [
             ("noisy", noisy, INTENSITY),
@@ -134,13 +134,14 @@ def figure_s3(*, worst: Mapping[str, Images]) -> tuple[Figure, Rows]:
             if not rows:
                 axis.set_title(title)
         line[0].set_ylabel(
-            f"{NOISES[noise].symbol}, C = {about['c_noise']:g}\n{METHODS[about['method']].label}\n"
-            f"MS-SSIM {about['ms_ssim']:.3f}",
+            f"{NOISES[noise].symbol}, C = {chosen['c_noise']:g}\n"
+            f"{METHODS[chosen['method']].label}\n"
+            f"MS-SSIM {chosen['ms_ssim']:.3f}",
             fontsize=5.5,
         )
         rows.append(
             {"noise": noise}
-            | about
+            | chosen
             | {"x_px": window[0].start, "y_px": window[1].start, "side_px": noisy[window].shape[0]}
         )
     for column, title, label in ((3, "error", "Error"), (4, "predicted sigma", "Sigma")):

@@ -11,6 +11,9 @@ from typing import Any
 LARGEST = 2**27
 """Maximum size of the values of one data set that are read [bytes]."""
 
+MEMORY = 2**31
+"""Maximum address space of the program [bytes]."""
+
 
 def probe(path: str) -> None:
     """Read every attribute of a file, and the values that are few enough."""
@@ -32,6 +35,10 @@ def probe(path: str) -> None:
 
 
 if __name__ == "__main__":
+    with suppress(ImportError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     # what the library says itself is not for the user
     sys.tracebacklimit = 0
     probe(sys.argv[1])

@@ -1,5 +1,6 @@
 """MRC of all modes, signs and byte orders: its header read by mrcfile."""
 
+import io
 import math
 import warnings
 from pathlib import Path
@@ -16,21 +17,15 @@ TYPES = {0: "i1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 12: "f2"}
 """Type of the values by the mode of the header, where NumPy has one."""
 
 _IMOD = 1146047817  # IMOD's stamp; bit 0 of the next word says that bytes are signed
+_EXTENDED = 4096  # of an extended header that is looked at [bytes]
 _FEI_OLD = 131072  # size of an extended header of FEI before it had a name [bytes]
 
 
 def read_mrc(path: Path) -> list[Content]:
     """Read an image or a stack; its values stay in the file."""
-    import mrcfile
-
     if _described_beside(path):
         return [content_of(entry) for entry in read_with("mrc", path)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with mrcfile.open(str(path), permissive=True, header_only=True) as file:
-            header, extended = file.header, bytes(file.extended_header.tobytes())
-            known = bytes(header.exttyp) in (b"FEI1", b"FEI2")
-            indexed = file.indexed_extended_header if known else None
+    header, extended = _headers(path)
     mode = int(header.mode)
     columns, rows, frames = (int(header[name]) for name in ("nx", "ny", "nz"))
     if min(columns, rows, frames) < 1:
@@ -47,7 +42,7 @@ def read_mrc(path: Path) -> list[Content]:
         return [Content(unread(shape, np.uint8), kind=Kind.COLOUR)]
     if mode not in TYPES:
         raise ValueError(f"the header says mode {mode}: expected 0, 1, 2, 4, 6 or 12")
-    order = "<" if header.mode.dtype == np.dtype("<i4") else ">"
+    order = _order(header)
     dtype = np.dtype(order + TYPES[mode])
     notes: tuple[str, ...] = ()
     if mode == 0:
@@ -60,7 +55,25 @@ def read_mrc(path: Path) -> list[Content]:
             f"a file of {path.stat().st_size} bytes"
         )
     values = np.memmap(path, dtype, "r", offset=start, shape=(frames, rows, columns)).squeeze()
-    return [Content(values, axes=_axes(header, values.shape, extended, indexed), notes=notes)]
+    return [Content(values, axes=_axes(header, values.shape, extended), notes=notes)]
+
+
+def _headers(path: Path) -> tuple[Any, bytes]:
+    """Read the header, and the start of the extended one, which may claim any length."""
+    from mrcfile.mrcinterpreter import MrcInterpreter
+
+    with path.open("rb") as file:
+        head, extended = file.read(1024), file.read(_EXTENDED)
+    alone = head[:92] + bytes(4) + head[96:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = MrcInterpreter(io.BytesIO(alone), permissive=True, header_only=True).header.copy()
+    header.nsymbt = np.frombuffer(head, _order(header) + "i4", 1, 92)[0]
+    return header, extended[: max(0, int(header.nsymbt))]
+
+
+def _order(header: Any) -> str:
+    return "<" if header.mode.dtype == np.dtype("<i4") else ">"
 
 
 def _described_beside(path: Path) -> bool:
@@ -94,9 +107,7 @@ def _sign_of_bytes(header: Any, order: str) -> tuple[np.dtype[Any], tuple[str, .
     )
 
 
-def _axes(
-    header: Any, shape: tuple[int, ...], extended: bytes, indexed: Any
-) -> list[dict[str, Any]]:
+def _axes(header: Any, shape: tuple[int, ...], extended: bytes) -> list[dict[str, Any]]:
     """Describe the axes; pixel sizes in nm, None where the header has none."""
     cell = [float(header.cella[name]) for name in "xyz"]
     grid = [int(header[name]) for name in ("mx", "my", "mz")]
@@ -105,10 +116,10 @@ def _axes(
         order = [0, 1]
     steps = [cell[i] / grid[i] / 10 if grid[i] else None for i in order]
     if not all(steps):
-        steps = [_of_fei(header, extended, indexed)] * 2
+        steps = [_of_fei(header, extended)] * 2
     elif int(header.nsymbt) == _FEI_OLD:
         # FEI wrote the pixel size there, and a cell of no meaning
-        steps = [_of_fei(header, extended, indexed) or step for step in steps]
+        steps = [_of_fei(header, extended) or step for step in steps]
     names, scales = ("z", "y", "x"), (1.0, steps[1], steps[0])
     return [
         {
@@ -126,14 +137,17 @@ def _axes(
     ]
 
 
-def _of_fei(header: Any, extended: bytes, indexed: Any) -> float | None:
+def _of_fei(header: Any, extended: bytes) -> float | None:
     """Read the pixel size of an extended header of FEI [nm]; None if it has none."""
+    from mrcfile.dtypes import get_ext_header_dtype
+
     size = 0.0
-    if indexed is not None:
-        size = float(indexed["Pixel size X"][0])
+    if bytes(header.exttyp) in (b"FEI1", b"FEI2"):
+        fields = get_ext_header_dtype(header.exttyp, header.mode.dtype.byteorder)
+        if len(extended) >= fields.itemsize:
+            size = float(np.frombuffer(extended, fields, 1)["Pixel size X"][0])
     elif int(header.nsymbt) == _FEI_OLD and len(extended) >= 48:
-        order = "<" if header.mode.dtype == np.dtype("<i4") else ">"
-        size = float(np.frombuffer(extended, order + "f4", 12)[11])
+        size = float(np.frombuffer(extended, _order(header) + "f4", 12)[11])
     # metres; anything else in these bytes is another program's
     return size * 1e9 if 1e-13 < size < 1e-4 else None
 

@@ -32,6 +32,8 @@ NAMES = {
 }
 """Names of axes by tifffile's letters."""
 
+_FRAMES = {"name": "sample", "scale": 1.0, "offset": 0.0, "units": None, "navigate": True}
+
 
 def read_tiff(path: Path) -> list[Content]:
     """Read all pages; those of one size and type are one signal."""
@@ -189,6 +191,13 @@ def _content(
             tifffile.PHOTOMETRIC.MINISBLACK,
             tifffile.PHOTOMETRIC.MINISWHITE,
         )
+        # a stack of three or four frames, as tifffile stores it unless it is told otherwise
+        planes = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and series.ndim == 3
+        if planes and not page.extrasamples and (page.is_shaped or series.dtype.itemsize > 1):
+            notes.append("three planes of one page, red, green and blue, are taken as frames")
+            return Content(
+                _whole(path, series), axes=[_FRAMES, *axes], name=name, notes=tuple(notes)
+            )
         if series.ndim != 3 and not grey:
             return Content(unread(series.shape, series.dtype), kind=kind or Kind.COLOUR, name=name)
         data = np.moveaxis(_whole(path, series), series.axes.index("S"), -1)
@@ -199,10 +208,7 @@ def _content(
         else:
             # pixels of many samples: a stack whose frames are on the last axis
             data = np.ascontiguousarray(np.moveaxis(data, -1, 0))
-            axes = [
-                {"name": "sample", "scale": 1.0, "offset": 0.0, "units": None, "navigate": True},
-                *axes,
-            ]
+            axes = [_FRAMES, *axes]
             notes.append(f"its {len(data)} frames are samples of one page (the last axis)")
         values: Values = data
     elif isinstance(known, np.ndarray) and known.shape == series.shape and not known.dtype.names:
