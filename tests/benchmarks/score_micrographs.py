@@ -1,8 +1,8 @@
 """Score models on real micrographs: one table, each image in a process of its own.
 
-For every image and model: the verdict, what part of the variance of pixels held out the mean,
-the best Gaussian and the network explain (docs/micrographs.md) and how much is not noise,
-network over Gaussian, seconds and peak memory of the whole command, start-up included.
+For every image and model: the verdict, what part of the variance of held-out pixels the mean,
+the best Gaussian and the network explain (docs/micrographs.md), the noise ceiling, network over
+Gaussian, seconds and peak memory of the whole command, start-up included.
 
     python tests/benchmarks/score_micrographs.py FOLDER --model adf --crystal 'mos2*=mos2'
 
@@ -95,7 +95,7 @@ EMPTY = dict.fromkeys(
 def markdown(rows: list[dict]) -> str:
     """Write the table as the documents show it."""
     head = ["image", "model", "verdict", "mean", "best Gaussian", "network"]
-    head += ["all but the noise", "network / Gaussian", "s", "GB"]
+    head += ["noise ceiling", "network / Gaussian", "s", "GB"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in rows:
         explained = [

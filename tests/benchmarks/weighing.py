@@ -1,9 +1,9 @@
 """What the weighing of `temdenoise denoise` does where the clean image is known.
 
 For every noise of a run's test split and every C: the error of the denoised image over the
-standard deviation of the clean one, as the network shows it and weighed by what the noisy image
-bears out (docs/micrographs.md), and what share of the network's contrast is left. Frames are
-denoised as micrographs are: nothing but their pixel size is told.
+standard deviation of the clean one, as the network shows it and weighed by how much of that the
+data support (docs/micrographs.md), and what fraction of the network's contrast is left. Frames
+are denoised as micrographs are: nothing but their pixel size is given.
 
     python tests/benchmarks/weighing.py RUN [--model universal] [--images 6]
 """
@@ -16,26 +16,31 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 import numpy as np
+from temdenoise.foundation.quantities import PixelSize
 from temdenoise.images.datasets import read_dataset
 from temdenoise.learning.inference import load
-from temdenoise.micrographs.denoising import apply, borne_out, prepare, recorded
-from temdenoise.micrographs.fitting import trained_range
+from temdenoise.measuring.background import recorded
+from temdenoise.micrographs.denoising import answer, fit
+from temdenoise.micrographs.frame import analyse
+from temdenoise.micrographs.weighing import PLAIN, estimate_support, weighed
 
 
-def errors(clean, noisy, denoiser, trained, sampling):
-    """Error as the network shows it and weighed, over the clean deviation, and share left."""
-    prepared = prepare(noisy, trained, sampling=sampling)
-    given = (denoiser, prepared.image)
-    options = {"sampling": sampling}
-    weighed = borne_out(*given, prepared.fit, trained, prepared.noise, **options)
-    found = [
-        apply(*given, fitted, trained, **options).denoised for fitted in (prepared.fit, weighed)
-    ]
+def errors(clean, noisy, model, sampling):
+    """Error as the network shows it and weighed, over the clean deviation, and fraction left."""
+    frame = analyse(noisy, sampling=sampling)
+    fitted = fit(frame.level, frame.noise, model.description, sampling)
+
+    def ask(image):
+        return answer(model, image, fitted, sampling)
+
+    shown = ask(frame.image)
+    support = estimate_support(ask, frame.image, frame.noise, frame.spectrum, sampling)
+    found = [weighed(shown, taken).denoised for taken in (PLAIN, support)]
     # what varies slowly is kept as recorded, with its background: it is not judged
     wanted = clean - recorded(clean, sampling)
-    kept = recorded(prepared.image, sampling)
+    kept = recorded(frame.image, sampling)
     away = [np.sqrt(np.mean((image - kept - wanted) ** 2)) / wanted.std() for image in found]
-    return [*away, weighed.support.share]
+    return [*away, support.fraction]
 
 
 def main() -> None:
@@ -49,9 +54,8 @@ def main() -> None:
     path = Path(options.model)
     if path.suffix != ".pt":
         path = results / "models" / options.model / "model.pt"
-    denoiser = load(path)
-    trained = trained_range(denoiser.about)
-    print("| noise | C | error | weighed | ratio | share left |\n|---|---|---|---|---|---|")
+    model = load(path)
+    print("| noise | C | error | weighed | ratio | fraction left |\n|---|---|---|---|---|---|")
     for folder in sorted((results / "datasets").iterdir()):
         files = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
         data = read_dataset(**{k: str(folder / "test" / name) for k, name in files.items()})
@@ -61,16 +65,15 @@ def main() -> None:
                 errors(
                     np.array(data.clean[frame.image], np.float32),
                     data.noisy[frame.index],
-                    denoiser,
-                    trained,
-                    data.sampling,
+                    model,
+                    PixelSize.of(data.sampling),
                 )
                 for frame in frames
             ]
-            plain, weighed, share = np.mean(found, axis=0)
+            plain, taken, fraction = np.mean(found, axis=0)
             print(
-                f"| {folder.name} | {c_noise:g} | {plain:.3f} | {weighed:.3f} | "
-                f"{weighed / plain:.2f} | {share:.2f} |",
+                f"| {folder.name} | {c_noise:g} | {plain:.3f} | {taken:.3f} | "
+                f"{taken / plain:.2f} | {fraction:.2f} |",
                 flush=True,
             )
 

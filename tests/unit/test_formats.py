@@ -273,6 +273,20 @@ def test_large_stacks_stay_in_their_file(counts, tmp_path, monkeypatch):
     np.testing.assert_array_equal(found.data, frames)
 
 
+def test_a_stack_that_is_damaged_half_way_is_readable_up_to_there(counts, tmp_path, monkeypatch):
+    monkeypatch.setattr("temdenoise.micrographs.formats.tiff.LARGE", 1)
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([counts] * 5), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        start = tiff.pages[2].dataoffsets[0]
+    with (tmp_path / "a.tif").open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(64))
+    (found,) = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.frames[1], counts)
+    with pytest.raises(DataError, match=r"image 3 of the file cannot be read.*damaged"):
+        found.frames[2]
+
+
 # ---------------------------------------------------------------- MRC
 
 
@@ -337,6 +351,19 @@ def test_extended_headers_of_mrc(counts, tmp_path):
         np.testing.assert_array_equal(found.data, counts)
         expected = 0.15 if size == 131072 else 0.12
         assert found.sampling == pytest.approx((expected,) * 2, rel=1e-5)
+
+
+def test_pixel_size_in_the_extended_header_of_fei(counts, tmp_path):
+    fields = mrcfile.dtypes.get_ext_header_dtype(b"FEI1", "<")
+    extended = np.zeros(1, fields)
+    extended["Metadata size"], extended["Pixel size X"] = fields.itemsize, 1.5e-11
+    head = header((1, 48, 64), 6, step=0.0)
+    struct.pack_into("<i", head, 92, fields.itemsize)
+    head[104:108] = b"FEI1"
+    (tmp_path / "a.mrc").write_bytes(bytes(head) + extended.tobytes() + counts.tobytes())
+    (found,) = read(tmp_path / "a.mrc")
+    np.testing.assert_array_equal(found.data, counts)
+    assert found.sampling == pytest.approx((0.15, 0.15))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from temdenoise.foundation.errors import DataError
+
 
 class Kind(Enum):
     """What a signal is; the value is its title."""
@@ -62,6 +64,20 @@ class Stored:
         """Number of values."""
         return math.prod(self.shape)
 
+    def _read(self, index: tuple[int, ...]) -> np.ndarray:
+        try:
+            return self._image(index)
+        except (DataError, MemoryError, NotImplementedError):
+            raise
+        # a file that is damaged half way makes the readers fail in every way there is
+        except Exception as error:
+            counted = ", ".join(str(i + 1) for i in index)
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(
+                f"image {counted} of the file cannot be read ({reason}); it is truncated or "
+                "damaged: copy or export it again"
+            ) from error
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -70,7 +86,7 @@ class Stored:
         leading = index[: self.ndim - 2]
         if len(leading) == self.ndim - 2 and all(isinstance(i, int | np.integer) for i in leading):
             counted = (range(n)[int(i)] for n, i in zip(self.shape, leading, strict=False))
-            return np.asarray(self._image(tuple(counted))[index[len(leading) :]])
+            return np.asarray(self._read(tuple(counted))[index[len(leading) :]])
         return np.asarray(np.asarray(self)[index])
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -79,7 +95,7 @@ class Stored:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = np.empty(self.shape, self.dtype)
         for index in np.ndindex(*self.shape[:-2]):
-            whole[index] = self._image(index)
+            whole[index] = self._read(index)
         return whole if dtype is None else whole.astype(dtype)
 
     def reshape(self, *shape: int) -> "Stored":
@@ -94,7 +110,7 @@ class Stored:
 
         def image(index: tuple[int, ...]) -> np.ndarray:
             number = np.ravel_multi_index(index, new) if new else 0
-            return self._image(tuple(map(int, np.unravel_index(number, leading))))
+            return self._read(tuple(map(int, np.unravel_index(number, leading))))
 
         return Stored((*new, *self.shape[-2:]), self.dtype, image)
 

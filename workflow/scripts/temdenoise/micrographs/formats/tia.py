@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from temdenoise.foundation.errors import DataError
+from temdenoise.micrographs import memory
 from temdenoise.micrographs.formats.base import Content
-from temdenoise.micrographs.formats.rosettasciio import content_of
+from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of
 
 LONGEST = 1.0
 """Pixel size from which TIA's metres are none [m]: those of diffraction patterns are in 1/m."""
@@ -71,8 +72,10 @@ def _with_unit(entry: dict[str, Any], **more: Any) -> Content:
 
 
 def _check_counts(path: Path) -> None:
-    """Raise if a header counts more elements than the file can hold: it is damaged."""
+    """Raise if a header counts more elements than the file can hold, or memory is short."""
     size = path.stat().st_size
+    if size > LARGE:
+        memory.require_bytes(2 * size, "a file that is read whole")
     with path.open("rb") as file:
         head = file.read(22)
     if len(head) < 22:
