@@ -3,6 +3,7 @@
 RosettaSciIO tells the pixel size of those microscopes that write it in tags of their own.
 """
 
+import contextlib
 import gc
 import math
 import warnings
@@ -72,16 +73,15 @@ def _described(path: Path, series: "list[TiffPageSeries]") -> list[dict[str, Any
     from rsciio.tiff import file_reader
 
     lazily = sum(one.nbytes for one in series) > LARGE
-    # whatever it stumbles over, the pages themselves may well be readable
-    try:
-        entries = list(file_reader(str(path), lazy=lazily))
-    except Exception:
-        return []
-    if lazily:
-        # it leaves the file open, and these values are not used
-        entries = [{**entry, "data": None} for entry in entries]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
+    entries: list[dict[str, Any]] = []
+    with warnings.catch_warnings():
+        # it leaves the file open where it fails or reads lazily
+        warnings.simplefilter("ignore", ResourceWarning)
+        # whatever it stumbles over, the pages themselves may well be readable
+        with contextlib.suppress(Exception):
+            entries = list(file_reader(str(path), lazy=lazily))
+        if lazily or not entries:
+            entries = [{**entry, "data": None} for entry in entries]
             gc.collect()
     return entries if len(entries) == len(series) else []
 
