@@ -18,14 +18,14 @@ from made_up_models import SCALED, made_up
 from temdenoise import cli as commands
 from temdenoise.learning.description import ModelDescription
 from temdenoise.learning.inference import Model, load
-from temdenoise.micrographs import models
+from temdenoise.micrographs.index import FOLDER
 from temdenoise.sharing.example import example_image
 from temdenoise.sharing.signals import denoise_signal
 
 # what other programs warn of on their way
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 
-PRETRAINED = sorted(models.FOLDER.glob("*.pt"))
+PRETRAINED = sorted(FOLDER.glob("*.pt"))
 TRAINED = ModelDescription.from_dict(SCALED)
 
 

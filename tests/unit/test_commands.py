@@ -20,6 +20,7 @@ from temdenoise.foundation.modes import image_mode
 from temdenoise.measuring.background import recorded
 from temdenoise.micrographs import memory, models
 from temdenoise.micrographs.evidence import CERTAIN
+from temdenoise.micrographs.index import FOLDER
 from temdenoise.micrographs.readers import read
 from temdenoise.micrographs.weighing import Support, combined
 
@@ -408,7 +409,7 @@ def test_installed_models_load():
         assert description.universal
         assert 0 < description.noise.low < description.noise.high
         assert description.spacings
-    assert sum(p.stat().st_size for p in models.FOLDER.glob("*.pt")) <= 10e6
+    assert sum(p.stat().st_size for p in FOLDER.glob("*.pt")) <= 10e6
 
 
 def test_the_command_starts_at_once():

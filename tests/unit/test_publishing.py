@@ -18,6 +18,7 @@ from temdenoise.foundation.seals import digest
 from temdenoise.learning.description import SigmaCalibration
 from temdenoise.learning.inference import Model, load
 from temdenoise.micrographs import models
+from temdenoise.micrographs.index import FOLDER, index
 from temdenoise.sharing import publishing
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -250,11 +251,11 @@ def test_a_damaged_or_replaced_model_is_named_and_refused(results, tmp_path, cap
 
 
 def test_every_model_of_the_package_is_listed_with_its_card():
-    listed = models.index(models.FOLDER)
-    assert set(listed) == {path.stem for path in models.FOLDER.glob("*.pt")} >= {"adf", "density"}
+    listed = index(FOLDER)
+    assert set(listed) == {path.stem for path in FOLDER.glob("*.pt")} >= {"adf", "density"}
     for name, entry in listed.items():
-        assert entry["sha256"] == digest(models.FOLDER / f"{name}.pt")
-        assert entry["sha256"] in (models.FOLDER / f"{name}.md").read_text()
+        assert entry["sha256"] == digest(FOLDER / f"{name}.pt")
+        assert entry["sha256"] in (FOLDER / f"{name}.md").read_text()
 
 
 def test_models_cards_and_index_are_installed_with_the_package():

@@ -15,7 +15,7 @@ PIXEL = 0.15  # Å
 @pytest.fixture(scope="module")
 def model():
     """It takes nothing away."""
-    return made_up(ADF)
+    return made_up(ADF | {"standardised": True})
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ STAGES = tuple(
 ORCHESTRATORS = ("temdenoise.denoise_files", "temdenoise.api", f"{HOME}stack")
 """What takes it from one stage to the next."""
 
-BEFORE = ("files_of", "Guard.", "_check_writable")
-"""Of the last stage: what is refused before anything is computed."""
+WRITE = "write_results"
+"""What enters the last stage; it names files, and refuses some, before anything is computed."""
 
 QUARTERS = "_score"
 """Function of an orchestrator in which quarters of the frame, images of their own, are scored."""
@@ -83,7 +83,7 @@ class Way:
             for call in self.calls
             if call.module in STAGES
             and not call.of_quarters
-            and not (call.module == results.__name__ and call.function.startswith(BEFORE))
+            and (call.module != results.__name__ or call.function == WRITE)
         ]
         return list(dict.fromkeys(entered))
 

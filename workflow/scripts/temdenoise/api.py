@@ -20,7 +20,7 @@ from temdenoise.measuring.lattice import PixelCheck, Ring, sampling_from_lattice
 from temdenoise.measuring.noise import Noise
 from temdenoise.micrographs import models
 from temdenoise.micrographs.evidence import Score
-from temdenoise.micrographs.frame import mode_of
+from temdenoise.micrographs.frame import mode_of, offset_of
 from temdenoise.micrographs.hyperspy_signals import (
     check_images,
     pixel_size_of,
@@ -336,6 +336,7 @@ def plan_of(
     """Decide how a micrograph is denoised: pixel size, mode, model; see `denoise`."""
     options = options or Options()
     to = device_of(device)
+    micrograph = without_offset(micrograph)
     if isinstance(model, Model):
         name, chosen = model.description.name or "model", model
     elif model == models.AUTO:
@@ -362,6 +363,19 @@ def plan_of(
         name=name,
         model=chosen.to(to),
     )
+
+
+def without_offset(micrograph: Micrograph) -> Micrograph:
+    """Take off an offset so large that 32-bit numbers could not hold the image beside it."""
+    offset = offset_of(first_finite(micrograph))
+    if offset == 0:
+        return micrograph
+    data = (np.asarray(micrograph.data, dtype=np.float64) - offset).astype(np.float32)
+    note = (
+        f"an offset of {offset:.10g} was taken off: beside it 32-bit numbers cannot hold the "
+        "range of the values; the results are without it"
+    )
+    return replace(micrograph, data=data, notes=(*micrograph.notes, note))
 
 
 def _of_array(image: Any) -> Micrograph:
@@ -404,7 +418,7 @@ def _from_lattice(micrograph: Micrograph, named: Mapping[str, float] | None) -> 
         if size is not None:
             return PixelSize(size, size)
     raise DataError(
-        f"{micrograph.path}: no pixel size is stored or given; give it with --sampling "
+        f"{micrograph.path}: does not say its pixel size; give it with --sampling "
         "(sampling= in Python), in Å"
         + (
             " (no lattice ring was found to take it from)"

@@ -6,6 +6,8 @@ written are whole).
 """
 
 import argparse
+import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -41,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
+    # pictures are written, never shown, whatever a notebook asks for
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal that has no Å is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -176,18 +184,28 @@ def _say(text: str) -> None:
 
 
 def _denoise(options: argparse.Namespace) -> int:
+    from temdenoise.micrographs.formats import ENDINGS
+
     if options.crystal and not options.spacing and options.model == "auto":
         try:
             spacing_of(options.crystal)
         except DataError as error:
             _say(f"error: --crystal: {error}")
             return 2
+    if options.output and options.output.suffix and not options.output.is_dir():
+        ending = options.output.suffix.lower().removeprefix(".")
+        if options.output.is_file() or ending in ENDINGS:
+            _say(
+                f"error: -o {options.output}: this is the name of a file, and several are written "
+                "for each image; expected a folder"
+            )
+            return 2
     if options.threads:
         import torch
 
         torch.set_num_threads(max(1, options.threads))
     from temdenoise.denoise_files import Request, Terminal, denoise_file
-    from temdenoise.micrographs.results import Guard
+    from temdenoise.micrographs.results import Guard, is_result
 
     request = Request(
         output=options.output,
@@ -200,12 +218,19 @@ def _denoise(options: argparse.Namespace) -> int:
         device=options.device,
         figure=options.figure,
     )
-    guard = Guard(inputs={path.resolve() for path in options.images})
     quiet = options.quiet
+    images = list(dict.fromkeys(options.images))
+    # `*.tif` also names the results of the time before
+    own = [path for path in images if not is_result(path)]
+    if own and not quiet:
+        for path in images:
+            if path not in own:
+                _say(f"{path}: left out, a result of this program (name it alone to denoise it)")
+    guard = Guard(inputs={path.resolve() for path in own or images})
     bar = sys.stderr if sys.stderr.isatty() and not quiet else None
     terminal = Terminal((lambda _: None) if quiet else _say, _say, bar)
     failed = 0
-    for path in dict.fromkeys(options.images):
+    for path in own or images:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -219,9 +244,10 @@ def _denoise(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from temdenoise.micrographs import models
+    from temdenoise.micrographs.index import FOLDER, index
 
-    folder = options.folder or models.FOLDER
-    listed = models.index(folder)
+    folder = options.folder or FOLDER
+    listed = index(folder)
     found = False
     for name, model in models.available(folder):
         found = True
@@ -270,7 +296,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from temdenoise.micrographs.models import FOLDER
+    from temdenoise.micrographs.index import FOLDER
     from temdenoise.sharing.publishing import publish
 
     folder = options.folder or FOLDER

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.micrographs.readers import Micrograph, read
-from temdenoise.micrographs.results import Guard, files_of
+from temdenoise.micrographs.results import Guard, files_of, replaced_file
 from temdenoise.micrographs.units import require_resolving
 
 if TYPE_CHECKING:  # a file is read, or refused, before PyTorch is imported
@@ -116,6 +116,8 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
         guard.check(path, files)
         for note in micrograph.notes:
             terminal.warn(f"{path}: {note}")
+        if other := replaced_file(files, micrograph):
+            terminal.warn(f"{path}: its results replace those of {other} in {folder}")
         plan = plan_of(
             micrograph,
             sampling=given,
@@ -124,6 +126,8 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
             device=request.device,
             options=Options(mode=request.kind, spacing=request.spacing),
         )
+        for note in plan.micrograph.notes[len(micrograph.notes) :]:
+            terminal.warn(f"{path}: {note}")
         for line in opening_lines(plan):
             terminal.say(line)
         several = len(micrograph.frames) > 1

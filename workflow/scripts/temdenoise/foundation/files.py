@@ -5,6 +5,7 @@ renamed when complete. Needs the standard library only.
 """
 
 import csv
+import glob
 import json
 import os
 import zipfile
@@ -31,7 +32,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{path.name}.", f".part{path.suffix}"
-    for stale in path.parent.glob(f"{prefix}*{suffix}"):
+    for stale in path.parent.glob(f"{glob.escape(prefix)}*{glob.escape(suffix)}"):
         pid = stale.name[len(prefix) : -len(suffix)]
         if pid.isdigit() and not _alive(int(pid)):
             stale.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from temdenoise.measuring.spectrum import (
     spectrum,
 )
 from temdenoise.micrographs import memory
+from temdenoise.micrographs.nodata import NoData, without_data
 
 LARGEST = 1e12
 """Largest intensity: sums of squares must stay within the range of 32-bit numbers."""
@@ -50,6 +51,8 @@ class Frame:
         Their fraction.
     saturated
         Fraction of the pixels at the largest value, if that looks like a limit; else 0.
+    no_data
+        Where it holds no data, in words and as a fraction; see `nodata.without_data`.
     """
 
     number: int
@@ -58,6 +61,7 @@ class Frame:
     replaced: int
     outliers: float
     saturated: float
+    no_data: NoData
 
     @cached_property
     def spectrum(self) -> Spectrum:
@@ -104,12 +108,39 @@ def analyse(frame: np.ndarray, *, sampling: PixelSize, number: int = 1) -> Frame
         missing or saturated; values above `LARGEST`; or needs more memory than there is.
     """
     memory.require(*frame.shape)
+    no_data = without_data(frame)
     frame = np.ascontiguousarray(frame, dtype=np.float32)
     saturated = _saturated(frame)
     image, hot = without_impulses(frame)
     if image.min() == image.max():
         raise DataError("every pixel but single ones has the same value: no picture in it")
-    return Frame(number, image, sampling, int(hot.sum()), float(hot.mean()), saturated)
+    return Frame(number, image, sampling, int(hot.sum()), float(hot.mean()), saturated, no_data)
+
+
+def offset_of(frame: np.ndarray) -> float:
+    """Return the offset that 32-bit numbers cannot hold beside the values' own range; else 0.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, columns), any real type.
+
+    Examples
+    --------
+    >>> offset_of(np.array([[10**9, 10**9 + 20]])), offset_of(np.array([[1000, 1020]]))
+    (1000000010.0, 0.0)
+    """
+    values = np.asarray(frame)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if not finite.size:
+        return 0.0
+    low, high = float(finite.min()), float(finite.max())
+    if not 0 < high - low < max(abs(low), abs(high)) / _HELD:
+        return 0.0
+    return float(np.median(finite))
+
+
+_HELD = 4096.0  # of 24 bits, 12 are left for the range
 
 
 def _saturated(frame: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from temdenoise.foundation.errors import DataError
-from temdenoise.foundation.files import atomic, write_json
+from temdenoise.foundation.files import atomic, read_json, write_json
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.images.storage import Images, write_images
 from temdenoise.micrographs.marked import LAYERS, NAMES, MarkedFrame
@@ -57,6 +57,25 @@ def files_of(
     if own:
         endings["own"] = f"_denoised{own}"
     return {key: folder / f"{micrograph.name}{ending}" for key, ending in endings.items()}
+
+
+def is_result(path: Path) -> bool:
+    """Tell whether an image was written by this program: its summary lies beside it."""
+    stem = path.name.removesuffix(path.suffix)
+    for ending in (*ENDINGS.values(), *MARKED.values()):
+        own = ending.partition(".")[0]
+        if stem.endswith(own):
+            return path.with_name(f"{stem.removesuffix(own)}{ENDINGS['numbers']}").is_file()
+    return False
+
+
+def replaced_file(files: Mapping[str, Path], micrograph: Micrograph) -> str | None:
+    """Name the other file whose results are about to be replaced; None if there is none."""
+    try:
+        other = read_json(files["numbers"])["file"]
+    except (OSError, DataError, KeyError, TypeError):
+        return None
+    return None if other == micrograph.path.name else str(other)
 
 
 @dataclass
@@ -230,7 +249,8 @@ def write_results(
     with atomic(files["picture"]) as temporary:
         temporary.write_bytes(drawn.picture)
     with atomic(files["page"]) as temporary:
-        temporary.write_text(drawn.page, encoding="utf-8")
+        # a name that is no text in UTF-8 is part of the page, too
+        temporary.write_text(drawn.page, encoding="utf-8", errors="replace")
     if drawn.marked is not None:
         marked = drawn.marked
         write_images(

@@ -19,6 +19,10 @@ LITTLE = 0.6
 """Fraction of the network's contrast that the data support, from which it is doubted."""
 
 
+LITTLE_DATA = 1e-3
+"""Fraction of the frame without data from which it is said."""
+
+
 class Weight(Enum):
     """What a finding weighs, the gravest first."""
 
@@ -250,6 +254,15 @@ def saturated_pixels(seen: Evidence) -> Finding | None:
     return Finding("saturated_pixels", Weight.DOUBT, text)
 
 
+def areas_without_data(seen: Evidence) -> Finding | None:
+    """Find parts of the frame that hold no data."""
+    if not seen.frame.no_data.fraction > LITTLE_DATA:
+        return None
+    text = seen.frame.no_data.text
+    remedy = "cut the image to where it holds data: their rims are taken for structure"
+    return Finding("areas_without_data", Weight.DOUBT, text, (remedy,))
+
+
 def outlier_pixels(seen: Evidence) -> Finding | None:
     """Find many outlier pixels."""
     fraction = seen.frame.replaced / seen.frame.image.size
@@ -303,6 +316,7 @@ CHECKS: Sequence[Check] = (
     other_mode,
     lattice_removed,
     saturated_pixels,
+    areas_without_data,
     outlier_pixels,
     no_lattice,
     held_out_score,

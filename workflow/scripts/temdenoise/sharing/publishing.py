@@ -17,7 +17,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic, read_json, read_table, write_json
 from temdenoise.foundation.seals import digest
 from temdenoise.learning.inference import Model, load
-from temdenoise.micrographs.models import FOLDER, INDEX, index
+from temdenoise.micrographs.index import FOLDER, INDEX, index
 from temdenoise.report.model_card import card
 from temdenoise.sharing.example import example_image
 
