@@ -144,9 +144,9 @@ def test_models_carry_what_applying_them_needs(run):
     results, _ = run
     for noise in NOISES:
         model = load(results / f"models/{noise}/model.pt")
-        assert model.about["trained_on"] == noise
+        assert model.description.trained_on == noise
         assert (
-            model.about["scale"]
+            model.description.scale
             == read_json(results / f"datasets/{noise}/train/manifest.json")["scale"]
         )
         assert [r["step"] for r in read_table(results / f"models/{noise}/metrics.csv")] == [2, 4, 6]

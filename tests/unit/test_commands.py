@@ -453,3 +453,96 @@ def test_real_micrographs(name, shape, sampling, noise, model, tmp_path, capsys)
     denoised = read(tmp_path / f"{path.stem}_denoised.tif")[0]
     assert denoised.sampling == pytest.approx(numbers["sampling_angstrom"], rel=1e-4)
     assert denoised.data.mean() == pytest.approx(found.data.mean(), rel=1e-3)
+
+
+@pytest.mark.usefixtures("no_page")
+def test_results_of_the_time_before_are_no_inputs(image, model, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    options = ["--model", model, "--sampling", "15pm"]
+    assert run(capsys, "denoise", tmp_path / "a.tif", *options)[0] == 0
+    before = files(tmp_path)
+    code, _, said = run(capsys, "denoise", *sorted(tmp_path.glob("*.tif")), *options)
+    assert code == 0, said
+    assert files(tmp_path) == before
+    assert "a_sigma.tif: left out" in said
+    # by its own name it is an image like another
+    code, _, said = run(capsys, "denoise", tmp_path / "a_denoised.tif", *options)
+    assert code == 0, said
+    assert "a_denoised_denoised.tif" in files(tmp_path)
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_huge_offset_does_not_cost_the_image(image, model, tmp_path, capsys):
+    options = ["--model", model, "--sampling", PIXEL.rows, "-o", tmp_path / "out"]
+    for name, offset in (("plain", 0), ("offset", 10**9)):
+        np.save(tmp_path / f"{name}.npy", image.astype(np.int64) + offset)
+        code, _, said = run(capsys, "denoise", tmp_path / f"{name}.npy", *options)
+        assert code == 0, said
+    assert "an offset of 1000" in said
+    plain, offset = (np.load(tmp_path / f"out/{n}_denoised.npy") for n in ("plain", "offset"))
+    assert np.corrcoef(plain.ravel(), offset.ravel())[0, 1] > 0.9999
+
+
+@pytest.mark.usefixtures("no_page")
+def test_whose_results_are_replaced_is_said(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    options = ["--model", model, "--sampling", PIXEL.rows, "-o", tmp_path / "out"]
+    assert "its results replace" not in run(capsys, "denoise", tmp_path / "a.npy", *options)[2]
+    assert (
+        "its results replace those of a.npy"
+        in run(capsys, "denoise", tmp_path / "a.tif", *options)[2]
+    )
+
+
+def test_a_file_is_no_folder_to_write_to(image, model, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", image)
+    target = tmp_path / "result.tif"
+    code, _, said = run(
+        capsys, "denoise", tmp_path / "a.npy", "--sampling", PIXEL.rows, "-o", target
+    )
+    assert code == 2
+    assert "expected a folder" in said
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("12", "12pm"), ("0,012", "0.012"), ("12 dogs", "no unit of length"), ("-1", "above 0")],
+)
+def test_a_length_that_is_none_names_what_is_expected(given, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        commands.main(["denoise", "a.npy", f"--sampling={given}"])
+    assert stop.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_an_overview_image_is_refused_before_pytorch_is_imported(image, tmp_path):
+    np.save(tmp_path / "a.npy", image)
+    code = (
+        "import sys; sys.modules['torch'] = None; from temdenoise.cli import main; "
+        "sys.exit(main(['denoise', 'a.npy', '--sampling', '5nm']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "an overview image" in done.stderr
+
+
+@pytest.mark.parametrize("code", ["ascii", "gbk"])
+def test_consoles_without_the_letters(code):
+    done = subprocess.run(
+        [sys.executable, "-m", "temdenoise.cli", "denoise", "--help"],
+        cwd=ROOT / "workflow/scripts",
+        env=os.environ | {"PYTHONIOENCODING": code},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"--sampling LENGTH" in done.stdout

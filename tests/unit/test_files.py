@@ -26,6 +26,15 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.parametrize("name", ["a**b.csv", "[x]?.csv", "{y}.csv"])
+def test_names_of_any_kind(tmp_path, name):
+    stale = tmp_path / f".{name}.999999999.part.csv"
+    stale.write_text("of a process that is gone")
+    with atomic(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -11,6 +11,7 @@ from temdenoise.measuring.lattice import Ring, check
 from temdenoise.micrographs.denoising import fit
 from temdenoise.micrographs.evidence import Invention, Residual, Score
 from temdenoise.micrographs.frame import analyse
+from temdenoise.micrographs.nodata import without_data
 from temdenoise.micrographs.verdict import CHECKS, TITLES, Evidence, Weight, judge
 from temdenoise.micrographs.weighing import PLAIN
 
@@ -80,6 +81,12 @@ def changed_frame(**changes):
     return lambda frame: {"frame": replace(frame, **changes)}
 
 
+def blanked(frame):
+    """A tenth of the rows without data."""
+    recorded = np.where(np.arange(len(frame.image))[:, None] < 26, 0, frame.image)
+    return {"frame": replace(frame, no_data=without_data(recorded))}
+
+
 WRONG = {
     "invented_structure": ("no", lambda _: {"invented": Invention(1, 6, flat=False)}),
     "too_much_noise": ("no", lambda _: {"trained": replace(TRAINED, noise=NoiseRange(0.02, 0.1))}),
@@ -97,6 +104,7 @@ WRONG = {
     "other_mode": ("careful", lambda _: {"mode": image_mode("density")}),
     "lattice_removed": ("careful", lambda _: {"residual": residual(0.3)}),
     "saturated_pixels": ("careful", changed_frame(saturated=0.01)),
+    "areas_without_data": ("careful", blanked),
     "outlier_pixels": ("careful", changed_frame(replaced=256 * 240 // 20)),
     "no_lattice": ("careful", without_lattice),
     "held_out_score": ("careful", lambda _: {"score": scored(0.2, 0.2)}),
