@@ -23,7 +23,7 @@ SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from temdenoise.foundation.files import write_table
-from temdenoise.micrographs.readers import PLUGINS
+from temdenoise.micrographs.formats import ENDINGS
 
 CODE = """
 import sys; sys.path[:0] = sys.argv[1:3]
@@ -40,7 +40,7 @@ def images(places: list[Path]) -> list[Path]:
     found = []
     for place in places:
         if place.is_dir():
-            endings = {f".{ending}" for ending in PLUGINS}
+            endings = {f".{ending}" for ending in ENDINGS}
             found += sorted(p for p in place.iterdir() if p.suffix.lower() in endings)
         else:
             found.append(place)

@@ -546,3 +546,59 @@ def test_consoles_without_the_letters(code):
     )
     assert done.returncode == 0, done.stderr
     assert b"--sampling LENGTH" in done.stdout
+
+
+def test_inspect_says_what_is_there_and_what_would_be_done(image, tmp_path, capsys):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        image,
+        imagej=True,
+        resolution=(10 / PIXEL.rows,) * 2,
+        metadata={"unit": "nm"},
+    )
+    np.save(tmp_path / "b.npy", image)
+    before = files(tmp_path)
+    code, out, said = run(
+        capsys, "inspect", "--json", tmp_path / "a.tif", tmp_path / "b.npy", tmp_path / "no.tif"
+    )
+    assert code == 1
+    assert "no.tif: there is no such file" in said
+    (calibrated,), (plain,) = (json.loads(line)["signals"] for line in out.splitlines())
+    assert calibrated["kind"] == "image"
+    assert calibrated["sampling_angstrom"] == pytest.approx(PIXEL, rel=1e-3)
+    frame = calibrated["frame"]
+    assert frame["noise"] == ["white"]
+    assert frame["ring_angstrom"] == pytest.approx(2.7366, rel=0.02)
+    assert (frame["mode"], frame["model"], frame["against"]) == ("adf", "adf", [])
+    assert plain["sampling_angstrom"] is None
+    assert "--sampling" in plain["frame"]["against"][0]
+    assert files(tmp_path) == before
+    code, out, _ = run(capsys, "inspect", tmp_path / "a.tif")
+    assert code == 0
+    assert "first ring at 2.7" in out
+
+
+def test_inspect_needs_no_pytorch(image, tmp_path):
+    np.save(tmp_path / "a.npy", image)
+    code = (
+        "import sys; sys.modules['torch'] = None; from temdenoise.cli import main; "
+        "sys.exit(main(['inspect', 'a.npy']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("no_page")
+def test_frames_on_the_last_axis(image, model, tmp_path, capsys):
+    np.save(tmp_path / "s.npy", np.stack([image, image + 7], axis=-1))
+    options = ["--model", model, "--sampling", PIXEL.rows, "-o", tmp_path / "out"]
+    code, _, said = run(capsys, "denoise", tmp_path / "s.npy", "--frames-axis", "-1", *options)
+    assert code == 0, said
+    assert tifffile.imread(tmp_path / "out/s_denoised.tif").shape == (2, *image.shape)

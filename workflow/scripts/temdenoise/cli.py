@@ -23,6 +23,7 @@ from temdenoise.project import KINDS
 
 COMMANDS = {
     "denoise": "denoise micrographs, and say how far to believe the result",
+    "inspect": "say what files hold, and what would be done with them",
     "models": "list the pretrained models",
     "export": "write a model for other programs: ONNX, or a package of the BioImage Model Zoo",
     "publish": "make a trained model of a finished run one to hand on, with its card",
@@ -117,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the one signal of each file to denoise (default: every image; see `inspect`)",
     )
     denoise.add_argument(
+        "--frames-axis",
+        type=int,
+        metavar="N",
+        help="axis along which the frames of a stack lie, from 0; -1 is the last (default: the "
+        "first, where nothing else is said)",
+    )
+    denoise.add_argument(
         "--figure",
         action="store_true",
         help="also draw it with what the predicted error doubts: IMAGE_figure_3.pdf, .png, .csv",
@@ -129,6 +137,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     denoise.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     denoise.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
+
+    inspect = commands.add_parser("inspect", help=COMMANDS["inspect"])
+    inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    inspect.add_argument("--json", action="store_true", help="for programs: one object per file")
 
     models = commands.add_parser("models", help=COMMANDS["models"])
     models.add_argument("--folder", type=Path, help="another folder of models")
@@ -215,6 +227,7 @@ def _denoise(options: argparse.Namespace) -> int:
         kind=options.kind,
         spacing=options.spacing,
         signal=options.signal,
+        frames_axis=options.frames_axis,
         device=options.device,
         figure=options.figure,
     )
@@ -239,6 +252,31 @@ def _denoise(options: argparse.Namespace) -> int:
             text = str(error) or type(error).__name__
             _say(f"error: {text if str(path) in text else f'{path}: {text}'}")
             failed += 1
+    return 1 if failed else 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    import json
+
+    from temdenoise.inspecting import inspect, lines
+
+    failed = 0
+    for path in dict.fromkeys(options.files):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = inspect(path)
+        except (DataError, OSError, ValueError, MemoryError) as error:
+            text = str(error) or type(error).__name__
+            _say(f"error: {text if str(path) in text else f'{path}: {text}'}")
+            failed += 1
+            continue
+        if options.json:
+            print(json.dumps({"file": str(path), "signals": found}))  # noqa: T201
+            continue
+        print(path)  # noqa: T201
+        for signal in found:
+            print("\n".join(f"  {line}" for line in lines(signal)))  # noqa: T201
     return 1 if failed else 0
 
 
@@ -313,6 +351,7 @@ def _new_project(options: argparse.Namespace) -> int:
 
 _RUN = {
     "denoise": _denoise,
+    "inspect": _inspect,
     "models": _models,
     "export": _export,
     "publish": _publish,

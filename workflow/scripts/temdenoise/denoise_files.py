@@ -39,6 +39,8 @@ class Request:
         Spacing of the first ring of a crystal that has no name here [Å].
     signal
         Number or name of the one signal of each file to denoise; None: all images.
+    frames_axis
+        Axis along which the frames of a stack lie; None: told by the file, else the first.
     device
         See `learning.devices.device_of`.
     marked, figure
@@ -52,6 +54,7 @@ class Request:
     crystal: str | None = None
     spacing: float | None = None
     signal: str | None = None
+    frames_axis: int | None = None
     device: str = "auto"
     marked: bool = False
     figure: bool = False
@@ -105,7 +108,7 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
     """
     folder = request.output or path.parent
     given = None if request.sampling is None else PixelSize.of(request.sampling)
-    micrographs = read(path, signal=request.signal)
+    micrographs = read(path, signal=request.signal, frames_axis=request.frames_axis)
     for micrograph in micrographs:
         _check_resolving(micrograph, given)
     from temdenoise.api import Options, plan_of

@@ -9,11 +9,8 @@ from typing import Any
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.formats import ENDINGS, Values
+from temdenoise.micrographs.formats import Values
 from temdenoise.micrographs.signals import choose, left_out, signals
-
-PLUGINS = ENDINGS
-"""Endings of file names that are read, without the dot."""
 
 
 @dataclass(frozen=True)
