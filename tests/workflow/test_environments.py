@@ -22,7 +22,7 @@ PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
 # each may import those before it; modules beside the packages included
 ORDER = [
     *("foundation", "measuring", "images", "groundtruth", "learning", "judging", "micrographs"),
-    *("report", "api", "denoise_files", "sharing", "project", "cli"),
+    *("report", "api", "denoise_files", "inspecting", "sharing", "project", "cli"),
 ]
 APART = [{"groundtruth", "learning"}]  # of these neither imports the other
 NEVER = {
