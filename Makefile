@@ -112,18 +112,19 @@ clean:  ## remove results and Snakemake's own records (not the environment)
 
 # what the slower suites need that is no Python package; root on Debian installs it where it is missing
 programs-browser:
-	$(call programs,chromium chromedriver npm,chromium chromium-driver npm)
+	$(call programs,chromium=chromium chromedriver=chromium-driver npm=npm)
 	@mkdir -p $(VENV)/axe && cd $(VENV)/axe && { test -f axe-core-$(AXE).tgz || npm pack --silent axe-core@$(AXE); } && \
 	  tar -xzf axe-core-$(AXE).tgz --strip-components=1 package/axe.min.js package/LICENSE
 
 programs-slurm:
-	$(call programs,munged slurmctld slurmd,munge slurm-wlm)
+	$(call programs,munged=munge slurmctld=slurm-wlm slurmd=slurm-wlm)
 
+# PROGRAM=PACKAGE ...: what is missing, and no more, since a program may come from elsewhere
 define programs
-	@found() { for program in $(1); do command -v $$program >/dev/null || return 1; done; }; \
-	  found || [ "$$(id -u)" != 0 ] || \
-	  { apt-get update -q && apt-get install -yq --no-install-recommends $(2); } || true; \
-	  found || { echo "Needed: $(1); on Debian: apt-get install $(2)" >&2; exit 1; }
+	@missing() { for pair in $(1); do command -v "$${pair%%=*}" >/dev/null || echo "$${pair#*=}"; done | sort -u; }; \
+	  [ -z "$$(missing)" ] || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -q && apt-get install -yq --no-install-recommends $$(missing); } || true; \
+	  [ -z "$$(missing)" ] || { echo "Needed; on Debian: apt-get install" $$(missing) >&2; exit 1; }
 endef
 
 $(VENV)/bin/python:
