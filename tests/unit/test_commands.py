@@ -517,20 +517,24 @@ def test_a_length_that_is_none_names_what_is_expected(given, meant, capsys):
     assert meant in capsys.readouterr().err
 
 
-def test_an_overview_image_is_refused_before_pytorch_is_imported(image, tmp_path):
-    np.save(tmp_path / "a.npy", image)
+def without_pytorch(arguments, folder):
     code = (
         "import sys; sys.modules['torch'] = None; from temdenoise.cli import main; "
-        "sys.exit(main(['denoise', 'a.npy', '--sampling', '5nm']))"
+        f"sys.exit(main({arguments!r}))"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_an_overview_image_is_refused_before_pytorch_is_imported(image, tmp_path):
+    np.save(tmp_path / "a.npy", image)
+    done = without_pytorch(["denoise", "a.npy", "--sampling", "5nm"], tmp_path)
     assert done.returncode == 1
     assert "an overview image" in done.stderr
 
@@ -580,18 +584,7 @@ def test_inspect_says_what_is_there_and_what_would_be_done(image, tmp_path, caps
 
 def test_inspect_needs_no_pytorch(image, tmp_path):
     np.save(tmp_path / "a.npy", image)
-    code = (
-        "import sys; sys.modules['torch'] = None; from temdenoise.cli import main; "
-        "sys.exit(main(['inspect', 'a.npy']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = without_pytorch(["inspect", "a.npy"], tmp_path)
     assert done.returncode == 0, done.stderr
 
 
