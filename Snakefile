@@ -38,7 +38,7 @@ rule all:
 
 rule figures:
     input:
-        expand("results/figures/figure_{figure}.pdf", figure=FIGURES),
+        figures(),
 
 
 rule validation:

@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import snakemake
 from made_up_models import DENSITY, made_up
 from temdenoise.foundation.files import read_table
 from temdenoise.images.storage import read_images
 from temdenoise.micrographs.readers import read
+from temdenoise.report.workflow_graph import parse_job_counts
 
 
 @pytest.fixture
@@ -62,7 +64,57 @@ def test_figure_3_is_drawn_of_what_is_stored(project):
     assert (project / figure).read_bytes() == first
 
 
+@pytest.fixture
+def two_images(project, rng):
+    """A file of two data sets, and one without an image."""
+    with tifffile.TiffWriter(project / "two.tif") as file:
+        file.write(rng.poisson(100, (96, 112)).astype(np.uint16))
+        file.write(rng.poisson(100, (80, 96)).astype(np.uint16))
+    np.save(project / "profile.npy", np.arange(300.0))
+    return project
+
+
+def test_each_image_of_a_file_is_denoised(two_images):
+    """A file without an image holds up no other, and is named."""
+    folder, graph = two_images / "results/micrographs", "results/figures/workflow.json"
+    done = run(two_images, "--", "micrographs", images="profile.npy, two.tif")
+    assert done.returncode == 1
+    cause = "profile.npy: holds 1-dimensional data of shape (300,): expected an image"
+    assert f"[list_images:profile] failed: DataError: {cause}" in done.stderr
+    assert cause in (two_images / "results/logs/list_images/profile.log").read_text()
+    for number, shape in ((1, (96, 112)), (2, (80, 96))):
+        assert read(folder / f"two_{number}_denoised.tif")[0].data.shape == shape
+        assert json.loads((folder / f"two_{number}_summary.json").read_text())["file"] == "two.tif"
+    assert not (folder / "two_denoised.tif").exists()
+
+    done = run(two_images, "--", "micrographs", graph, images="two.tif")
+    assert done.returncode == 0, done.stderr
+    assert parse_job_counts(done.stdout + done.stderr) == {"draw_workflow": 1}
+    counts = json.loads((two_images / graph).read_text())["jobs"]
+    assert (counts["list_images"], counts["denoise_micrograph"]) == (1, 2)
+
+    # as it is called by a job on a cluster, which plans nothing else
+    (folder / "two_2_denoised.tif").unlink()
+    job = ["--target-jobs", "denoise_micrograph:micrograph=two_2", "--allowed-rules"]
+    done = run(two_images, "--dry-run", *job, "denoise_micrograph", images="two.tif")
+    assert parse_job_counts(done.stdout + done.stderr) == {"denoise_micrograph": 1}
+
+    wrong = "results/micrographs/two_denoised.tif"
+    done = run(two_images, "--dry-run", "--", wrong, images="two.tif")
+    assert done.returncode == 1
+    assert "no micrograph 'two': two.tif holds two_1, two_2" in done.stdout + done.stderr
+
+
+def test_a_plan_reads_no_micrograph(project):
+    (project / "torn.dm4").write_bytes(b"no micrograph at all")
+    done = run(project, "--dry-run", "--quiet", "rules", images="scan.v2.npy, torn.dm4")
+    assert done.returncode == 0, done.stderr
+    assert parse_job_counts(done.stdout + done.stderr)["list_images"] == 2
+
+
 def test_default_target_makes_them_too(project):
+    done = run(project, "--", "results/micrographs/scan.v2_images.json")
+    assert done.returncode == 0, done.stderr
     done = run(project, "--dry-run", model="universal")
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr

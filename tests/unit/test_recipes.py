@@ -454,7 +454,7 @@ OTHERWISE = {"record_provenance.py", "plot_figure.py", "collect_tables.py"}
 def test_each_rule_has_the_recipe_of_its_own_script():
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     scripts = set()
-    for rule in re.split(r"^(?= *(?:use )?rule )", text, flags=re.MULTILINE)[1:]:
+    for rule in re.split(r"^(?= *(?:(?:use )?rule|checkpoint) )", text, flags=re.MULTILINE)[1:]:
         used = re.search(r'"\.\./scripts/(\w+\.py)"', rule)
         given = re.search(r'\b(?:code|recipe)=recipe_of\("(\w+\.py)"\)', rule)
         if used and used[1] not in OTHERWISE:

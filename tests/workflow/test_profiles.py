@@ -12,7 +12,8 @@ PROFILES = {
     for path in (ROOT / "profiles").glob("*/config.yaml")
 }
 RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-NAMES = set(re.findall(r"^ *rule (\w+):|^use rule \w+ as (\w+)", RULES, flags=re.MULTILINE))
+STATEMENT = r"^ *(?:rule|checkpoint) (\w+):|^use rule \w+ as (\w+)"
+NAMES = set(re.findall(STATEMENT, RULES, flags=re.MULTILINE))
 NAMES = {name for pair in NAMES for name in pair if name}
 TRAININGS = {name for name in NAMES if name.startswith("train")}
 

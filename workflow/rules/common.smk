@@ -1,6 +1,7 @@
 # Helpers only; nothing here needs more than Snakemake's own environment.
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -51,7 +52,8 @@ MODELS = models_of(config)
 MODE = image_mode(config["image"]["mode"])
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
 MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
-FIGURES = figure_names(MICROGRAPHS)
+# folder of the lists of their images, also if this workflow is a module of another one
+LISTS = workflow.modifier.modify_path("results/micrographs/", "output")
 
 
 wildcard_constraints:
@@ -60,6 +62,7 @@ wildcard_constraints:
     noise="[a-z0-9_]+",
     figure="S?[0-9]+(_[^/]+)?",
     variant="|".join(VARIANTS),
+    file="[^/]+",
     micrograph="[^/]+",
 
 
@@ -249,18 +252,110 @@ def figure_code(wildcards):
     return recipe("plot_figure.py", f"report.{entry_of(wildcards.figure)[0].draw}")
 
 
+def lists_images():
+    """Whether the files of the microscope are listed by a checkpoint.
+
+    Where Snakemake is told which rules it may run, as by `make figures` and in each job that it
+    sends to a cluster, a checkpoint would make it plan the whole run and make whatever is missing.
+    There the lists are read as they are.
+    """
+    limited = any(word.startswith("--allowed-rules") for word in sys.argv)
+    named = any(word.endswith("list_images") for word in sys.argv)
+    return bool(MICROGRAPHS) and (named or not limited)
+
+
+def images_of(file):
+    """Number of the signal of each image of a file, by name; known once the file is listed."""
+    if lists_images():
+        listing = checkpoints.list_images.get(file=file).output.images
+    else:
+        listing = f"{LISTS}{file}_images.json"
+    if not Path(listing).is_file():
+        raise WorkflowError(
+            f"{listing} is missing: make the target `micrographs` first"
+        )
+    return json.loads(Path(listing).read_text(encoding="utf-8"))["images"]
+
+
+def micrograph_names(files=MICROGRAPHS):
+    """Names of the images of some files of the microscope, in their order."""
+    return [name for file in files for name in images_of(file)]
+
+
+def micrograph_results(ending, files=MICROGRAPHS):
+    """Input function: one result of each image of some files."""
+    return lambda wildcards: [
+        f"results/micrographs/{name}{ending}" for name in micrograph_names(files)
+    ]
+
+
+def figure_results(ending, files=MICROGRAPHS):
+    """Input function: the figures of the run, and those of each image of some files."""
+    return lambda wildcards: [
+        f"results/figures/figure_{figure}{ending}"
+        for figure in figure_names(micrograph_names(files))
+    ]
+
+
 def micrographs():
-    """Pages about the micrographs of the configuration; none by default."""
-    return [f"results/micrographs/{name}_summary.html" for name in MICROGRAPHS]
+    """Pages about the micrographs; a function for each file, so that none waits for another."""
+    return [micrograph_results("_summary.html", [file]) for file in MICROGRAPHS]
+
+
+def figures():
+    """The figures as PDF; a function for each file of the microscope, too."""
+    return [
+        figure_results(".pdf", files)
+        for files in ([], *([file] for file in MICROGRAPHS))
+    ]
+
+
+def listed_file(wildcards):
+    """The file of the microscope whose images are listed."""
+    if wildcards.file not in MICROGRAPHS:
+        raise WorkflowError(
+            f"no micrograph {wildcards.file!r}: name its file in `micrographs.images`"
+        )
+    return MICROGRAPHS[wildcards.file]
+
+
+def similar_names(wildcards):
+    """Files whose results may get the name of an image of this one: a_2.tif beside a.tif."""
+    numbered = re.compile(rf"{re.escape(wildcards.file)}_[0-9]+")
+    return {
+        name: file for name, file in MICROGRAPHS.items() if numbered.fullmatch(name)
+    }
+
+
+def source_of(name):
+    """Name of the file that holds a micrograph; no two do, `list_images` refuses that."""
+    file = name if name in MICROGRAPHS else name.rpartition("_")[0]
+    if file not in MICROGRAPHS:
+        raise WorkflowError(
+            f"no micrograph {name!r}: name its file in `micrographs.images`"
+        )
+    images = images_of(file)
+    if name not in images:
+        raise WorkflowError(
+            f"no micrograph {name!r}: {MICROGRAPHS[file]} holds {', '.join(images)}"
+        )
+    return file
 
 
 def micrograph_file(wildcards):
-    """The file of the microscope that a result is named after."""
-    if wildcards.micrograph not in MICROGRAPHS:
-        raise WorkflowError(
-            f"no micrograph {wildcards.micrograph!r}: name its file in `micrographs.images`"
-        )
-    return MICROGRAPHS[wildcards.micrograph]
+    """The file of the microscope that holds a micrograph."""
+    return MICROGRAPHS[source_of(wildcards.micrograph)]
+
+
+def micrograph_list(wildcards):
+    """The list of the images of that file."""
+    return f"results/micrographs/{source_of(wildcards.micrograph)}_images.json"
+
+
+def micrograph_signal(wildcards):
+    """Number of the signal to denoise; none where the file holds one image alone."""
+    images = images_of(source_of(wildcards.micrograph))
+    return str(images[wildcards.micrograph]) if len(images) > 1 else None
 
 
 def micrograph_model():

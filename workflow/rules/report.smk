@@ -41,6 +41,9 @@ rule record_provenance:
 
 
 rule draw_workflow:
+    input:
+        # what the graph shows of the micrographs depends on them
+        images=[f"results/micrographs/{file}_images.json" for file in MICROGRAPHS],
     output:
         graph="results/figures/workflow.json",
     log:
@@ -95,9 +98,9 @@ rule report_ms_ssim:
         fidelity="results/evaluation/fidelity.csv",
         defects="results/evaluation/defects.csv",
         worst=expand("results/evaluation/{noise}/worst.tif", noise=NOISES),
-        figures=expand("results/figures/figure_{figure}.png", figure=FIGURES),
-        micrographs=[f"results/micrographs/{m}_marked.tif" for m in MICROGRAPHS],
-        verdicts=[f"results/micrographs/{m}_summary.json" for m in MICROGRAPHS],
+        figures=figure_results(".png"),
+        micrographs=micrograph_results("_marked.tif"),
+        verdicts=micrograph_results("_summary.json"),
         summaries=dft_summaries(),
         atoms=[f"results/structures/{s}.extxyz" for s in all_structures()],
         maps=[f"results/maps/{s}.tif" for s in all_structures()],

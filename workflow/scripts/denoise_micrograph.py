@@ -14,6 +14,7 @@ with job(snakemake) as say:
         sampling=options["sampling"],
         crystal=options["crystal"],
         kind=options["kind"],
+        signal=snakemake.params.signal,
         marked=True,
     )
     guard = Guard(inputs={image.resolve()})

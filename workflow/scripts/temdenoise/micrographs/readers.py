@@ -1,6 +1,5 @@
 """Read micrographs: one plain description for all formats of `formats.FORMATS`."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.micrographs import memory
 from temdenoise.micrographs.formats import Values
-from temdenoise.micrographs.signals import choose, left_out, signals
+from temdenoise.micrographs.signals import Signal, choose, left_out, signals
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,7 @@ class Micrograph:
     @property
     def name(self) -> str:
         """The file's name without its ending, with the label."""
-        stem = self.path.name.removesuffix("".join(self.path.suffixes[-1:]))
-        return stem + (f"_{self.label}" if self.label else "")
+        return name_of(self.path, self.label)
 
 
 def read(
@@ -89,15 +87,14 @@ def read(
     try:
         chosen = choose(found, signal)
         for one in chosen:
-            rows, columns = one.shape[-2:]
-            memory.require(rows, columns, frames=math.prod(one.shape[:-2]))
+            memory.require(*one.shape[-2:])
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     others = () if signal is not None else left_out(found, chosen)
     return [
         Micrograph(
             path=path,
-            label=str(one.number) if len(found) > 1 else "",
+            label=label_of(one, found),
             data=one.content.data,
             sampling=one.sampling,
             axes=one.content.axes,
@@ -106,3 +103,20 @@ def read(
         )
         for one in chosen
     ]
+
+
+def label_of(signal: Signal, found: Sequence[Signal]) -> str:
+    """Return what tells a signal from the others of its file; empty if there is one alone."""
+    return str(signal.number) if len(found) > 1 else ""
+
+
+def name_of(path: Path, label: str) -> str:
+    """Return the name of what belongs to a signal: the file's without its ending, with the label.
+
+    Examples
+    --------
+    >>> name_of(Path("scan.v2.dm4"), ""), name_of(Path("scan.v2.dm4"), "2")
+    ('scan.v2', 'scan.v2_2')
+    """
+    stem = path.name.removesuffix("".join(path.suffixes[-1:]))
+    return stem + (f"_{label}" if label else "")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,19 @@ def parse_rulegraph(dot: str) -> list[Edge]:
     return sorted((names[a], names[b]) for a, b in edges)
 
 
+def parse_jobs(dot: str) -> dict[str, int]:
+    r"""Count the jobs of each rule in ``snakemake --dag dot``, those that are done included.
+
+    Examples
+    --------
+    >>> parse_jobs('0[label = "b"];\n1[label = "a\\nn: 1"];\n2[label = "a\\nn: 2"];\n1 -> 0\n')
+    {'b': 1, 'a': 2}
+    """
+    return dict(Counter(re.findall(r'^\s*\d+\[label = "(\w+)', dot, flags=re.MULTILINE)))
+
+
 def parse_job_counts(text: str) -> dict[str, int]:
-    r"""Read the table of jobs per rule of ``snakemake -n --forceall --quiet rules``.
+    r"""Read the table of jobs per rule of ``snakemake -n --quiet rules``.
 
     Examples
     --------
@@ -99,6 +111,9 @@ def layers(edges: Sequence[Edge]) -> list[list[str]]:
 def graph_of(snakefile: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Ask Snakemake what a workflow does with a configuration, without running a job.
 
+    Jobs that follow from a checkpoint are known once it has run. Its results count as long as
+    they are newer than their files, whatever else may have changed.
+
     Returns
     -------
     dict
@@ -113,10 +128,10 @@ def graph_of(snakefile: str, config: Mapping[str, Any]) -> dict[str, Any]:
         file = Path(folder) / "config.json"
         file.write_text(json.dumps(config), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", snakefile]
-        command += ["--nolock", "--configfile", str(file)]
-        dot = _output([*command, "--rulegraph", "dot"])
-        table = _output([*command, "--dry-run", "--forceall", "--quiet", "rules"])
-    return {"edges": parse_rulegraph(dot), "jobs": parse_job_counts(table)}
+        command += ["--nolock", "--configfile", str(file), "--rerun-triggers", "mtime"]
+        rules = _output([*command, "--rulegraph", "dot"])
+        jobs = _output([*command, "--dag", "dot"])
+    return {"edges": parse_rulegraph(rules), "jobs": parse_jobs(jobs)}
 
 
 def _output(command: Sequence[str]) -> str:
