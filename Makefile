@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-install test-slow test-slurm test-kill test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference clean
+.PHONY: help run figures run-slurm imaging validate test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference formats-reference clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ test-slurm: programs-slurm $(VENV)/.test $(VENV)/.slurm  ## send the tiny workfl
 
 test-kill: $(VENV)/.test  ## kill a run five times and compare its numbers with an undisturbed one
 	$(BIN)/python -m pytest -m kill $(ARGS)
+
+test-fuzz: $(VENV)/.test  ## mutated files of every format: 2,000 through inspect, 50 through denoise
+	$(BIN)/python -m pytest -m fuzz $(ARGS)
 
 test-browser: programs-browser $(VENV)/.browser $(VENV)/.docs  ## open report and documents in Chromium: charts, print, accessibility
 	TEMDENOISE_AXE=$(CURDIR)/$(VENV)/axe/axe.min.js $(BIN)/python -m pytest -m browser tests/browser $(ARGS)
@@ -105,6 +108,14 @@ config-reference: $(VENV)/.run  ## write the table of keys in config/README.md f
 	  from temdenoise.foundation.configuration import reference_table; \
 	  text = open("config/README.md").read(); head = text.split("| key |")[0]; \
 	  open("config/README.md", "w").write(head + reference_table() + "\n")'
+
+formats-reference: $(VENV)/.run  ## write the table of formats in docs/micrographs.md
+	@$(BIN)/python -c 'import re, sys; sys.path.insert(0, "workflow/scripts"); \
+	  from temdenoise.micrographs.formats import reference_table; \
+	  text = open("docs/micrographs.md").read(); \
+	  table = reference_table() + "\n"; \
+	  text = re.sub(r"(?m)^\| format \|.*\n(\|.*\n)*", lambda _: table, text, count=1); \
+	  open("docs/micrographs.md", "w").write(text)'
 
 clean:  ## remove results and Snakemake's own records (not the environment)
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -265,3 +266,133 @@ def write_image_ser(path, data, step):
     head = struct.pack("<HHHiiiiii", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, 1, 1, start, 1)
     places = struct.pack("<ii", start + 8, start + 8 + len(element))
     path.write_bytes(head + dimension + places + element + struct.pack("<HHI", 0x4152, 0, 0))
+
+
+class DigitalMicrograph:
+    """Writes DM3 or DM4 as Gatan's programs do: a tree of tags, the first image a thumbnail.
+
+    Tags of a group are named or not; numbers are in the byte order of the file, all that
+    describes them is big-endian.
+    """
+
+    TYPES = MappingProxyType(
+        {"i2": 2, "i4": 3, "u2": 4, "u4": 5, "f4": 6, "f8": 7, "b1": 8, "i1": 9, "u1": 10, "i8": 11}
+    )
+    CODES = MappingProxyType(
+        {"i2": 1, "f4": 2, "c8": 3, "u1": 6, "i4": 7, "i1": 9, "u2": 10, "u4": 11, "f8": 12}
+    )
+
+    def __init__(self, version, order="<"):
+        self.version, self.order = version, order
+        self.count = ">q" if version == 4 else ">i"
+
+    def numbers(self, *values):
+        """Lengths, counts and types: 32 bits in DM3, 64 in DM4."""
+        return b"".join(struct.pack(self.count, value) for value in values)
+
+    def value(self, value):
+        """What follows the name of a tag that is no group: its type, and itself."""
+        if isinstance(value, str):  # an array of UTF-16
+            value = np.frombuffer(value.encode("utf-16-le"), "<u2")
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            parts = "f4" if array.dtype.itemsize == 8 else "f8"
+            info = (20, 15, 0, 2, 0, self.TYPES[parts], 0, self.TYPES[parts], array.size)
+        elif array.ndim:
+            info = (20, self.TYPES[array.dtype.str[1:]], array.size)
+        else:
+            info = (self.TYPES[array.dtype.str[1:]],)
+        stored = array.astype(self.order + array.dtype.str[1:]).tobytes()
+        return b"%%%%" + self.numbers(len(info), *info) + stored
+
+    def tag(self, name, value):
+        """One tag, with all that it holds."""
+        group = isinstance(value, dict | list)
+        body = self.group(value) if group else self.value(value)
+        size = struct.pack(">q", len(body)) if self.version == 4 else b""
+        return struct.pack(">BH", 20 if group else 21, len(name)) + name.encode() + size + body
+
+    def group(self, entries):
+        """Tags of a group: a dictionary of named ones, or a list."""
+        pairs = entries.items() if isinstance(entries, dict) else (("", one) for one in entries)
+        tags = [self.tag(name, value) for name, value in pairs]
+        return struct.pack(">BB", 1, 0) + self.numbers(len(tags)) + b"".join(tags)
+
+    def image(self, data, calibrations, name="image", **more):
+        """Tags of one image; calibrations as (scale, unit) of each axis, columns first."""
+        code = more.pop("code", None) or self.CODES[data.dtype.str[1:]]
+        dimensions = [
+            {"Origin": np.float32(0), "Scale": np.float32(scale), "Units": unit}
+            for scale, unit in calibrations
+        ]
+        brightness = {"Origin": np.float32(0), "Scale": np.float32(1), "Units": ""}
+        shape = more.pop("shape", data.shape)
+        image = {
+            "Calibrations": {"Brightness": brightness, "Dimension": dimensions},
+            "Data": data.ravel(),
+            "DataType": np.uint32(code),
+            "Dimensions": [np.uint32(n) for n in reversed(shape)],
+            "PixelDepth": np.uint32(data.dtype.itemsize),
+        }
+        return {"ImageData": image, "ImageTags": more.pop("tags", {}), "Name": name, **more}
+
+    def file(self, images):
+        """The whole file; the first of the images is the thumbnail."""
+        root = {"ImageList": list(images), "Thumbnails": [{"ImageIndex": np.uint32(0)}]}
+        tags = self.group(root)
+        little = struct.pack(">i", self.order == "<")
+        end = bytes(8)
+        return struct.pack(">i", self.version) + self.numbers(len(tags)) + little + tags + end
+
+
+def write_dm(path, data, *, version=None, order="<", scale=PIXEL, units="nm", **more):
+    """Write an image or a stack as DM3 or DM4 (by the ending, unless told), with a thumbnail."""
+    file = DigitalMicrograph(version or int(path.suffix[-1]), order)
+    picture = np.zeros((12, 16, 4), np.uint8)
+    small = file.image(
+        picture.view("<i4")[..., 0], [(1.0, "")] * 2, "", code=23, shape=picture.shape[:2]
+    )
+    calibrations = [(scale, units)] * 2 + [(1.0, "s")] * (data.ndim - 2)
+    path.write_bytes(file.file([small, file.image(data, calibrations, **more)]))
+
+
+def write_delmic(path, data):
+    """Write one acquisition as Delmic's Odemis does: an image of axes C, T, Z, Y, X in metres."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Acquisition0")
+        group["SVIData/Company"], group["SVIData/WriterVersion"] = "Delmic", "3"
+        images = group.create_group("ImageData")
+        images["Image"] = data[None, None, None]
+        for number, name in enumerate("CTZYX"):
+            images["Image"].dims[number].label = name
+            if name != "C":
+                images[f"{name}Offset"] = 0.0
+            if name in "ZYX":
+                images[f"DimensionScale{name}"] = 1e-9 * PIXEL
+                images[f"DimensionScale{name}"].make_scale(name)
+                images["Image"].dims[number].attach_scale(images[f"DimensionScale{name}"])
+        about = group.create_group("PhysicalData")
+        about["Title"] = "Secondary electrons survey"
+        for name in ("AccelerationVoltage", "IntegrationTime", "Magnification", "EmissionCurrent"):
+            about[name] = [1.0]
+        about["ChannelDescription"] = [b"Secondary electrons survey"]
+        for name in about:
+            about[name].attrs["State"] = np.array([114], np.int32)
+
+
+def write_nexus(path, data, units="nm", scale=PIXEL):
+    """Write NeXus with the axes of its image."""
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        group = entry.create_group("scan")
+        group.attrs.update(NX_class="NXdata", signal="data", axes=["y", "x"])
+        group["data"] = data
+        for name, size in zip("yx", data.shape, strict=True):
+            group[name] = scale * np.arange(size)
+            group[name].attrs["units"] = units
+
+
+EMI = """JK<ObjectInfo><ExperimentalDescription><Root><Data><Label>Mode</Label><Value>{}</Value>
+<Unit></Unit></Data></Root></ExperimentalDescription><AcquireInfo>{}</AcquireInfo></ObjectInfo>"""
+"""Description of TIA, of a mode, with what was acquired."""

@@ -37,7 +37,7 @@ LONGEST_BUSY = LONGEST | {"first result": 20.0, "first result, by one of two pro
 
 # what draws the report of a run, and what computes one
 OTHERS = {"ase", "gpaw", "pytorch-lightning", "scikit-image", "snakemake", "vl-convert-python"}
-OTHERS |= {"hyperspy", "onnx", "zarr"}
+OTHERS |= {"hyperspy", "imagecodecs", "onnx", "zarr"}
 
 
 def tracked():

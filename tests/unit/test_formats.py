@@ -4,6 +4,7 @@ import json
 import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,9 @@ import mrcfile
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from made_up_files import (
+    EMI,
     KX,
     KY,
     PLAIN,
@@ -21,17 +24,21 @@ from made_up_files import (
     imagej,
     velox,
     write_axes,
+    write_delmic,
     write_image_ser,
+    write_ncem_emd,
+    write_nexus,
+    write_ser,
 )
-from PIL import Image
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.formats import FORMATS, Kind, Stored, rosettasciio
+from temdenoise.micrographs.formats import FORMATS, Kind, Stored, reference_table, rosettasciio
 from temdenoise.micrographs.readers import read
+from temdenoise.micrographs.results import Output
 from temdenoise.micrographs.signals import signals
 from temdenoise.micrographs.units import dimension, parse_length, require_resolving
-from temdenoise.micrographs.writers import write_image
+from temdenoise.micrographs.writers import scale_of, write_image
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
@@ -61,6 +68,12 @@ def test_formats_have_one_name_each_and_an_ending():
     assert all(entry.endings and entry.title for entry in FORMATS)
 
 
+def test_reference_is_that_of_the_table():
+    page = (SCRIPTS.parents[1] / "docs/micrographs.md").read_text()
+    assert f"\n\n{reference_table()}\n\n" in page, "repair it with: make formats-reference"
+    assert all(entry.library and entry.reads and entry.pixel_size for entry in FORMATS)
+
+
 # ---------------------------------------------------------------- TIFF
 
 
@@ -70,7 +83,10 @@ def test_formats_have_one_name_each_and_an_ending():
         {"compression": "lzw"},
         {"compression": "deflate", "predictor": True},
         {"compression": "zstd"},
+        {"compression": "zstd", "predictor": True, "tile": (16, 32)},
         {"compression": "jpeg2000"},
+        {"compression": "lzma"},
+        {"compression": "lerc"},
         {"compression": "packbits"},
         {"tile": (16, 32)},
         {"tile": (16, 32), "compression": "zlib"},
@@ -81,8 +97,6 @@ def test_formats_have_one_name_each_and_an_ending():
     ids=str,
 )
 def test_tiff_of_every_layout(options, counts, tmp_path):
-    if options.get("compression") in ("lzw", "zstd", "jpeg2000", "packbits"):
-        pytest.importorskip("imagecodecs")
     tifffile.imwrite(tmp_path / "a.tif", counts, **options)
     (found,) = read(tmp_path / "a.tif")
     np.testing.assert_array_equal(found.data, counts)
@@ -99,24 +113,76 @@ def test_tiff_of_every_depth(kind, counts, tmp_path):
     np.testing.assert_array_equal(found.data, data)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 7, 10, 12, 14])
+def test_tiff_of_fewer_bits_than_bytes(bits, counts, tmp_path):
+    data = counts % 2**bits
+    data = data.astype(np.uint8) if bits < 8 else data
+    tifffile.imwrite(tmp_path / "a.tif", data, bitspersample=bits, photometric="minisblack")
+    (found,) = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, data)
+
+
+def test_smaller_copies_within_a_page_are_left_out(counts, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(counts, subifds=1)
+        file.write(counts[::2, ::2], subfiletype=1)
+    (found,) = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, counts)
+
+
 def test_jpeg_in_tiff(tmp_path):
-    pytest.importorskip("imagecodecs")
     smooth = np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", smooth, compression="jpeg")
     (found,) = read(tmp_path / "a.tif")
     assert np.abs(found.data.astype(int) - smooth).max() <= 4
 
 
-def test_a_missing_codec_is_named(counts, tmp_path, monkeypatch):
-    Image.fromarray(counts).save(tmp_path / "a.tif", compression="tiff_lzw")
+@pytest.fixture
+def no_codecs(monkeypatch):
+    """Without imagecodecs, as tifffile says it."""
 
-    def missing(*_args, **_kwargs):
-        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+    def missing(self, *_args, **_kwargs):
+        raise ValueError(f"{self.keyframe.compression!r} requires the 'imagecodecs' package")
 
     monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", missing)
-    with pytest.raises(DataError, match=r"LZW.*pip install imagecodecs") as error:
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", missing)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("compression", "kind"), [("lzw", "u2"), ("lzw", "u1"), ("lzw", "f4"), ("zstd", "u2")]
+)
+def test_common_codecs_need_no_package(
+    large, compression, kind, counts, tmp_path, no_codecs, monkeypatch
+):
+    if large:
+        monkeypatch.setattr("temdenoise.micrographs.formats.tiff.LARGE", 1)
+    frames = np.stack([counts, counts // 2]).astype(kind)
+    options = {"predictor": kind != "f4", "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", frames, compression=compression, **options)
+    (found,) = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, frames)
+
+
+@pytest.mark.parametrize(
+    ("compression", "kind"), [("jpeg2000", "u2"), ("lerc", "f4"), ("lzw", "u4"), ("lzw", "f8")]
+)
+def test_a_missing_codec_is_named(compression, kind, counts, tmp_path, no_codecs):
+    tifffile.imwrite(tmp_path / "a.tif", counts.astype(kind), compression=compression)
+    with pytest.raises(
+        DataError, match=r"compressed with \w+.*pip install '\.\[codecs\]'"
+    ) as error:
         read(tmp_path / "a.tif")
     assert "damaged" not in str(error.value)
+
+
+def test_a_tiff_that_claims_what_it_cannot_hold_is_refused_at_once(tmp_path):
+    zeros = np.zeros((1, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", zeros, metadata=None, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(2**28)
+    with pytest.raises(DataError, match=r"claims 268435456 x 64 values, 16384 MB, in a file of"):
+        signals(tmp_path / "a.tif")
 
 
 def test_grey_with_opacity_and_planar_samples(counts, tmp_path):
@@ -141,11 +207,8 @@ def test_frames_that_are_samples_of_a_page(counts, tmp_path):
         np.moveaxis(frames, 0, -1),
         photometric="minisblack",
         planarconfig="contig",
-        extrasamples=(),
+        extrasamples=["unspecified"] * 5,
     )
-    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
-        if "S" not in tiff.series[0].axes:
-            pytest.skip("this tifffile writes another layout")
     (found,) = read(tmp_path / "a.tif")
     np.testing.assert_array_equal(found.data, frames)
 
@@ -214,9 +277,10 @@ def test_display_copies_and_thumbnails_are_left_out(counts, tmp_path):
         read(tmp_path / "display.tif", signal=1)
 
 
-@pytest.mark.parametrize("unit", ["nm", "pm", "Å", "µm", None])
+@pytest.mark.parametrize("unit", ["nm", "pm", "Å", "angstrom", "µm", "um", "micron", None])
 def test_ome_tiff(unit, counts, tmp_path):
-    step = {"nm": 0.012, "pm": 12.0, "Å": 0.12, "µm": 1.2e-5, None: 1.2e-5}[unit]
+    steps = {"nm": 0.012, "pm": 12.0, "Å": 0.12, "angstrom": 0.12}
+    step = steps.get(unit, 1.2e-5)
     said = {f"PhysicalSize{axis}": step for axis in "XY"}
     if unit:
         said |= {f"PhysicalSize{axis}Unit": unit for axis in "XY"}
@@ -240,6 +304,8 @@ def test_ome_tiff(unit, counts, tmp_path):
         ("\\u00C5", 1),
         ("A", 1),
         ("nanometre", 10),
+        ("angstrom", 1),
+        ("\\\\u00B5m", 1e4),
         ("Âµm", 1e4),
     ],
 )
@@ -254,6 +320,12 @@ def test_units_of_imagej(unit, per, counts, tmp_path):
     (found,) = read(tmp_path / "a.tif")
     assert found.sampling == pytest.approx((0.12, 0.12), rel=1e-5)
     assert found.notes == ()
+
+
+@pytest.mark.parametrize("unit", ["inch", "pixel", "-"])
+def test_what_printers_need_is_no_pixel_size(unit, counts, tmp_path):
+    imagej(tmp_path / "a.tif", counts, unit=unit, step=1 / 300)
+    assert read(tmp_path / "a.tif")[0].sampling is None
 
 
 def test_large_stacks_stay_in_their_file(counts, tmp_path, monkeypatch):
@@ -500,16 +572,24 @@ def test_hdf5_of_other_programs_is_listed_by_paths(large, counts, tmp_path, monk
         read(tmp_path / "none.h5")
 
 
+def test_delmic_is_read_with_its_pixel_size(counts, tmp_path):
+    write_delmic(tmp_path / "a.h5", counts)
+    (found,) = read(tmp_path / "a.h5")
+    np.testing.assert_array_equal(found.data, counts)
+    assert found.sampling == pytest.approx((0.137, 0.137))
+
+
+@pytest.mark.parametrize("name", ["a.emd", "a.h5", "a.hdf5"])
+def test_berkeleys_emd_is_known_by_its_content(name, counts, tmp_path):
+    write_ncem_emd(tmp_path / name, counts)
+    (found,) = read(tmp_path / name)
+    np.testing.assert_array_equal(found.data, counts)
+    assert found.sampling == pytest.approx((0.137, 0.137))
+    assert ("read as EMD by its content" in " ".join(found.notes)) is (name == "a.hdf5")
+
+
 def test_nexus_is_read_by_its_axes(counts, tmp_path):
-    with h5py.File(tmp_path / "a.nxs", "w") as file:
-        entry = file.create_group("entry")
-        entry.attrs["NX_class"] = "NXentry"
-        group = entry.create_group("scan")
-        group.attrs.update(NX_class="NXdata", signal="data", axes=["y", "x"])
-        group["data"] = counts
-        for name, size in (("y", 48), ("x", 64)):
-            group[name] = 0.012 * np.arange(size)
-            group[name].attrs["units"] = "nm"
+    write_nexus(tmp_path / "a.nxs", counts, scale=0.012)
     (found,) = read(tmp_path / "a.nxs")
     np.testing.assert_array_equal(found.data, counts)
     assert found.sampling == pytest.approx((0.12, 0.12))
@@ -525,11 +605,31 @@ def test_archives_of_arrays(counts, tmp_path):
     (found,) = read(tmp_path / "a.npz", signal="image")
     with pytest.raises(DataError, match="0-dimensional"):
         read(tmp_path / "a.npz", signal="dose")
+    np.savez(tmp_path / "b.npz", haadf=counts, abf=counts + 1)
+    assert [one.name for one in signals(tmp_path / "b.npz")] == ["haadf", "abf"]
+    assert len(read(tmp_path / "b.npz")) == 2
+    np.testing.assert_array_equal(read(tmp_path / "b.npz", signal="abf")[0].data, counts + 1)
+
+
+def test_what_else_is_in_an_archive_of_arrays(counts, tmp_path):
+    np.savez(tmp_path / "a.npz", image=counts, about={"dose": 3.0})
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("notes.txt", "of Monday")
+        archive.writestr("broken.npy", b"nothing")
+    kinds = {one.name: one.kind for one in signals(tmp_path / "a.npz")}
+    others = dict.fromkeys(("about", "notes.txt", "broken"), Kind.OTHER)
+    assert kinds == {"image": Kind.IMAGE, **others}
+    np.testing.assert_array_equal(read(tmp_path / "a.npz")[0].data, counts)
+    with pytest.raises(DataError, match="holds no array of numbers"):
+        read(tmp_path / "a.npz", signal="about")
+    np.save(tmp_path / "a.npy", {"dose": 3.0}, allow_pickle=True)
+    with pytest.raises(DataError, match=r"Python objects.*may run programs"):
+        read(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize(
     ("shape", "axis"),
-    [((96, 96, 40), 2), ((96, 80, 40), 2), ((64, 40, 64), 1), ((200, 300, 3), 2)],
+    [((128, 128, 40), 2), ((96, 80, 40), 2), ((64, 40, 64), 1), ((200, 300, 3), 2)],
 )
 def test_the_order_of_the_axes_is_asked_for(shape, axis, tmp_path):
     data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -563,10 +663,6 @@ def test_scans_of_diffraction_patterns_are_no_series(tmp_path):
 # ---------------------------------------------------------------- Gatan, TIA
 
 
-EMI = """JK<ObjectInfo><ExperimentalDescription><Root><Data><Label>Mode</Label><Value>{}</Value>
-<Unit></Unit></Data></Root></ExperimentalDescription><AcquireInfo>{}</AcquireInfo></ObjectInfo>"""
-
-
 def test_diffraction_of_tia_without_its_description(counts, tmp_path):
     write_image_ser(tmp_path / "a_1.ser", counts, 1.0e8)  # 1/m
     (one,) = signals(tmp_path / "a_1.ser")
@@ -591,6 +687,24 @@ def test_tia_takes_the_unit_of_its_description(mode, camera, kind, name, counts,
     assert one.kind is kind
     if kind is Kind.IMAGE:
         assert one.sampling == pytest.approx((0.12, 0.12))
+
+
+def test_a_damaged_description_of_tia_is_said(counts, tmp_path):
+    write_image_ser(tmp_path / "a_1.ser", counts, 1.2e-11)
+    (tmp_path / "a.emi").write_text(EMI.format("TEM", "")[:90])
+    for name in ("a_1.ser", "a.emi"):
+        (found,) = read(tmp_path / name)
+        # TIA counts its rows from below
+        np.testing.assert_array_equal(found.data, counts[::-1])
+        assert "description a.emi cannot be read" in found.notes[0]
+
+
+def test_a_series_of_tia_that_was_cut_off(counts, tmp_path):
+    write_ser(tmp_path / "a.ser", np.stack([counts, counts]))
+    content = (tmp_path / "a.ser").read_bytes()
+    (tmp_path / "a.ser").write_bytes(content[: len(content) - 2000])
+    with pytest.raises(DataError, match="elements differ in size, as in a file that was cut off"):
+        read(tmp_path / "a.ser")
 
 
 def test_headers_of_tia_that_claim_too_much(counts, tmp_path):
@@ -737,6 +851,7 @@ def test_names_of_any_kind(name, write, counts, tmp_path):
     ("name", "content", "message"),
     [
         ("a.bcf", b"AAMVHFSS", "HyperSpy reads this ending as Bruker"),
+        ("a.emd", b"text", "not EMD of Velox or EMD, as its ending '.emd' says"),
         ("a.tif.gz", b"\x1f\x8b\x08", "packed with gzip"),
         ("a.docx", b"PK\x03\x04" + bytes(50), "neither its content nor its ending"),
     ],
@@ -752,15 +867,16 @@ def test_a_folder_is_named(tmp_path):
         read(tmp_path)
 
 
-def test_stacks_that_do_not_fit_are_refused_before_they_are_read(tmp_path, monkeypatch):
-    array = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (400, 1024, 1024))
+def test_frames_that_do_not_fit_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    array = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (4, 8192, 8192))
     del array
     monkeypatch.setattr(memory, "available", lambda: 2 * 2.0**30)
-    with pytest.raises(DataError, match=r"400 frames.*4.7 GB of memory.*at most \d+ frames"):
+    with pytest.raises(DataError, match=r"8192 x 8192 pixels needs 2.5 GB of memory.*bin it"):
         read(tmp_path / "a.npy")
-    monkeypatch.setattr(memory, "available", lambda: 8 * 2.0**30)
+    # frames are worked on one by one: their number does not matter
+    monkeypatch.setattr(memory, "available", lambda: 3 * 2.0**30)
     read(tmp_path / "a.npy")
-    monkeypatch.setattr(memory, "address_space", lambda: 2.5 * 2.0**30)
+    monkeypatch.setattr(memory, "address_space", lambda: 3 * 2.0**30)
     with pytest.raises(DataError, match=r"memory.*ulimit -v"):
         read(tmp_path / "a.npy")
 
@@ -774,7 +890,10 @@ def test_stacks_that_do_not_fit_are_refused_before_they_are_read(tmp_path, monke
 def test_results_in_every_format_and_depth(ending, bits, shape, rng, tmp_path):
     data = rng.normal(50, 10, shape).astype(np.float32)
     path = tmp_path / f"a.{ending}"
-    scale = write_image(path, data, sampling=PixelSize(0.12, 0.2), quantity="denoised", bits=bits)
+    scale = scale_of(data, np.ones_like(data), bits) if bits < 32 else None
+    if ending == "mrc" and bits == 8:
+        scale = scale.signed
+    write_image(path, data, sampling=PixelSize(0.12, 0.2), quantity="denoised", scale=scale)
     (found,) = read(path)
     assert found.data.dtype.itemsize * 8 == bits
     if ending != "npy":
@@ -791,7 +910,9 @@ def test_results_in_every_format_and_depth(ending, bits, shape, rng, tmp_path):
         assert (told["c0"], told["c1"]) == pytest.approx((scale.offset, scale.step))
     if ending == "mrc":
         with mrcfile.open(path) as file:
-            assert scale.text.split(" * ")[0][:20] in file.get_labels()[-1]
+            assert (
+                file.get_labels()[-1] == f"value = {scale.offset:.9g} + {scale.step:.9g} * stored"
+            )
 
 
 def test_a_stored_stack_is_written_image_by_image(rng, tmp_path):
@@ -835,8 +956,10 @@ def test_huge_offsets_keep_their_digits(rng, tmp_path):
 
 
 def test_depths_and_formats_that_are_none(counts, tmp_path):
-    with pytest.raises(DataError, match=r"--bits 12: expected one of 32, 16, 8"):
-        write_image(tmp_path / "a.tif", counts, sampling=PixelSize.of(0.1), quantity="d", bits=12)
+    with pytest.raises(DataError, match=r"bits = 12: expected one of 32, 16, 8"):
+        Output(tmp_path, bits=12)
+    with pytest.raises(DataError, match=r"format = 'png': expected one of tiff, mrc, npy, hspy"):
+        Output(tmp_path, format="png")
     with pytest.raises(DataError, match=r"expected an ending of \.tif, \.mrc, \.npy, \.hspy"):
         write_image(tmp_path / "a.png", counts, sampling=PixelSize.of(0.1), quantity="d")
 
@@ -861,17 +984,15 @@ def test_files_that_are_read_whole_ask_for_memory_first(counts, tmp_path, monkey
 # ---------------------------------------------------------------- Zarr
 
 
-def make_zarr(path, arrays, attributes=None):
-    zarr = pytest.importorskip("zarr")
-    store = zarr.open_group(str(path), mode="w")
+def make_zarr(path, arrays, attributes=None, version=2):
+    store = zarr.open_group(str(path), mode="w", zarr_format=version)
     for name, data in arrays.items():
-        (store.create_array if hasattr(store, "create_array") else store.create_dataset)(
-            name, data=data
-        )
+        store.create_array(name, data=data)
     store.attrs.update(attributes or {})
 
 
-def test_ome_zarr_has_its_pixel_size(counts, tmp_path):
+@pytest.mark.parametrize("version", [2, 3])
+def test_ome_zarr_has_its_pixel_size(version, counts, tmp_path):
     axes = [{"name": "y", "unit": "nanometer"}, {"name": "x", "unit": "nanometer"}]
     scale = [{"type": "scale", "scale": [0.012, 0.012]}]
     images = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
@@ -880,10 +1001,21 @@ def test_ome_zarr_has_its_pixel_size(counts, tmp_path):
         ("a.zarr", {"multiscales": images}),
         ("b.zarr", {"ome": {"multiscales": images}}),
     ):
-        make_zarr(tmp_path / name, arrays, attributes)
+        make_zarr(tmp_path / name, arrays, attributes, version)
         (found,) = read(tmp_path / name)
         np.testing.assert_array_equal(found.data, counts)
         assert found.sampling == pytest.approx((0.12, 0.12))
+
+
+def test_chunks_that_would_end_the_process_are_refused(counts, tmp_path):
+    make_zarr(tmp_path / "a.zarr", {"image": counts})  # in version 2 by Blosc
+    (chunk,) = (path for path in (tmp_path / "a.zarr/image").iterdir() if path.name[0] != ".")
+    content = bytearray(chunk.read_bytes())
+    content[12:21] = 9 * b"\x01"
+    content[16:20] = 4 * b"\x7f"
+    chunk.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read(tmp_path / "a.zarr")
 
 
 def test_other_zarr_is_listed_by_names(counts, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 SUITES = ["lint", "docs", "test-install", "test", "test-slow"]
-SUITES += ["test-browser", "test-export", "test-slurm", "test-kill"]
+SUITES += ["test-browser", "test-export", "test-slurm", "test-kill", "test-fuzz"]
 # what is installed besides Python packages, and before what
 PROGRAMS = {"test-browser": "programs-browser", "test-slurm": "programs-slurm"}
 

@@ -190,7 +190,8 @@ def test_packages_import_only_those_before_them():
 def scripts_by_environment():
     """Scripts of the rules, each with its environment."""
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for rule in re.split(r"^ *rule \w+:$", path.read_text(), flags=re.MULTILINE)[1:]:
+        rules = re.split(r"^ *(?:rule|checkpoint) \w+:$", path.read_text(), flags=re.MULTILINE)
+        for rule in rules[1:]:
             script = re.search(r'"\.\./scripts/(\w+\.py)"', rule).group(1)
             yield script, re.search(r'"\.\./\.\./envs/(\w+)\.yaml"', rule).group(1)
 

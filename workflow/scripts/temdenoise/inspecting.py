@@ -7,10 +7,13 @@ import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelRange, PixelSize
-from temdenoise.micrographs.frame import analyse, mode_of, offset_of
+from temdenoise.micrographs.frame import analyse, first_look, mode_of
 from temdenoise.micrographs.index import index
 from temdenoise.micrographs.signals import Signal, signals
 from temdenoise.micrographs.units import require_resolving
+
+LARGEST = 4096
+"""Side of the middle of an image that is looked at [pixels]."""
 
 
 def inspect(path: Path) -> list[dict[str, Any]]:
@@ -25,7 +28,8 @@ def inspect(path: Path) -> list[dict[str, Any]]:
     -------
     list of dict
         One per signal: what `Signal.as_dict` says, ``text`` in words, and of an image
-        ``frame``: ``noise`` (kinds), ``noise_over_contrast``, ``ring_angstrom``, ``mode``,
+        ``frame``: ``pixels`` (what was looked at: the middle of an image with sides above
+        `LARGEST`), ``noise`` (kinds), ``noise_over_contrast``, ``ring_angstrom``, ``mode``,
         ``model`` (the pretrained one that would be taken), and ``against`` (what stands
         against it). What needs the pixel size is None without one.
 
@@ -45,7 +49,7 @@ def inspect(path: Path) -> list[dict[str, Any]]:
 
 def _first_frame(signal: Signal) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(
-        ("noise", "noise_over_contrast", "ring_angstrom", "mode", "model")
+        ("pixels", "noise", "noise_over_contrast", "ring_angstrom", "mode", "model")
     )
     sampling = signal.sampling
     if sampling is None:
@@ -53,13 +57,14 @@ def _first_frame(signal: Signal) -> dict[str, Any]:
     try:
         require_resolving(sampling)
         data = signal.content.data
-        recorded = np.asarray(data[(0,) * (len(signal.shape) - 2)])
-        if offset := offset_of(recorded):
+        recorded = _middle(np.asarray(data[(0,) * (len(signal.shape) - 2)]))
+        offset, first = first_look(recorded)
+        if offset:
             recorded = recorded.astype(np.float64) - offset
         frame = analyse(recorded, sampling=sampling)
     except DataError as error:
         return found | {"against": [str(error)]}
-    mode = mode_of(recorded, sampling)
+    mode = mode_of(first, sampling)
     ratio = frame.level.over_contrast if frame.level.contrast > 0 else None
     model, against = _model(mode.name, sampling)
     if not frame.noise.white:
@@ -69,6 +74,7 @@ def _first_frame(signal: Signal) -> dict[str, Any]:
     if frame.no_data.text:
         against.append(frame.no_data.text)
     return {
+        "pixels": list(recorded.shape),
         "noise": list(frame.noise.kinds),
         "noise_over_contrast": ratio,
         "ring_angstrom": frame.ring and frame.ring.spacing,
@@ -76,6 +82,11 @@ def _first_frame(signal: Signal) -> dict[str, Any]:
         "model": model,
         "against": against,
     }
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """Give the middle of an image that would take long to look at."""
+    return image[tuple(slice(cut := max(n - LARGEST, 0) // 2, cut + LARGEST) for n in image.shape)]
 
 
 def _model(mode: str, sampling: PixelSize) -> tuple[str | None, list[str]]:
@@ -100,6 +111,9 @@ def lines(described: dict[str, Any]) -> list[str]:
     if frame is None:
         return told
     if frame["noise"]:
+        if frame["pixels"] != described["shape"][-2:]:
+            rows, columns = frame["pixels"]
+            told.append(f"  looked at: its middle, {rows} x {columns} pixels")
         ratio = frame["noise_over_contrast"]
         strength = f"{ratio:.1f} times the lattice's contrast" if ratio else "no lattice seen"
         told.append(f"  noise: {', '.join(frame['noise'])}; {strength}")

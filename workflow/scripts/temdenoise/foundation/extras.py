@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "codecs": ("imagecodecs",),
         "crystals": ("ase",),
         "export": ("onnx", "onnxscript", "yaml"),
         "hyperspy": ("hyperspy",),

@@ -27,7 +27,7 @@ def patience(seconds: float) -> Iterator[None]:
     OutOfPatienceError
         If the time is over.
     """
-    timer = getattr(signal, "ITIMER_VIRTUAL", None)
+    timer = getattr(signal, "ITIMER_PROF", None)
     if timer is None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -35,11 +35,11 @@ def patience(seconds: float) -> Iterator[None]:
     def end(_: int, __: FrameType | None) -> None:
         raise OutOfPatienceError
 
-    before = signal.signal(signal.SIGVTALRM, end)
+    before = signal.signal(signal.SIGPROF, end)
     # again and again, should the first find a place where nothing can be raised
     signal.setitimer(timer, seconds, 0.5)
     try:
         yield
     finally:
         signal.setitimer(timer, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        signal.signal(signal.SIGPROF, before)

@@ -2,7 +2,7 @@
 
 import math
 import re
-import warnings
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,15 @@ import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
-from temdenoise.micrographs.formats import Content, Kind, Stored, Values, recognise
+from temdenoise.micrographs.formats import (
+    Content,
+    Kind,
+    Stored,
+    Values,
+    quiet,
+    recognise,
+    require_stored,
+)
 from temdenoise.micrographs.patience import OutOfPatienceError, patience
 from temdenoise.micrographs.units import believed, dimension
 
@@ -44,6 +52,7 @@ _WHY = {
     Kind.SPECTRUM_IMAGE: "a spectrum image, a spectrum at every pixel: expected an image",
     Kind.SPECTRA: "spectra along a line: expected an image",
     Kind.SPECTRUM: "a spectrum: expected an image",
+    Kind.OTHER: "no array of numbers: expected an image",
 }
 """Why a signal of a kind is no image to denoise."""
 
@@ -94,9 +103,8 @@ class Signal:
         if self.name != str(self.number):
             parts[0] += f" {self.name!r}"
         if self.sampling is not None:
-            rows, columns = self.sampling
-            steps = f"{rows:.4g}" if math.isclose(rows, columns) else f"{rows:.4g} x {columns:.4g}"
-            parts.append(f"pixels of {steps} Å")
+            steps = dict.fromkeys(f"{size:.4g}" for size in self.sampling)
+            parts.append(f"pixels of {' x '.join(steps)} Å")
         elif not self.left_out:
             parts.append("no pixel size")
         return ", ".join(parts) + (f"; left out: {self.left_out}" if self.left_out else "")
@@ -140,6 +148,7 @@ def signals(path: str | Path, *, frames_axis: int | None = None) -> list[Signal]
     """
     path = Path(path)
     contents, notes = _contents(path)
+    stored = _size_of(path)
     found: list[Signal] = []
     names: dict[str, int] = {}
     for number, content in enumerate(contents, start=1):
@@ -147,6 +156,8 @@ def signals(path: str | Path, *, frames_axis: int | None = None) -> list[Signal]
         names[name] = names.get(name, 0) + 1
         if names[name] > 1:
             name = f"{name} ({names[name]})"
+        if isinstance(content.data, Stored) and content.kind in (None, Kind.IMAGE, Kind.SERIES):
+            _require_stored(path, content.data, stored)
         signal = _signal(replace(content, name=name), number, frames_axis)
         found.append(replace(signal, notes=(*notes, *signal.notes)))
     return found
@@ -205,10 +216,8 @@ def _contents(path: Path) -> tuple[list[Content], tuple[str, ...]]:
         raise DataError(f"{path}: the file is empty; copy it again from the microscope")
     entry, notes = recognise(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with patience(PATIENCE):
-                return entry.read(path), notes
+        with quiet(), patience(PATIENCE):
+            return entry.read(path), notes
     except OutOfPatienceError as error:
         raise DataError(
             f"{path}: cannot be read as {entry.title}: reading it does not come to an end (after "
@@ -224,11 +233,32 @@ def _contents(path: Path) -> tuple[list[Content], tuple[str, ...]]:
         ) from error
     # a damaged file makes the readers fail in every way there is
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"{path}: cannot be read as {entry.title} ({reason}); it is truncated or damaged, "
-            "or not what its ending says: copy or export it again"
+            f"{path}: cannot be read as {entry.title} ({_reason(error)}); it is truncated or "
+            "damaged, or not what its ending says: copy or export it again"
         ) from error
+
+
+def _size_of(path: Path) -> int:
+    """Size of a file, or of all files of a folder [bytes]."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _require_stored(path: Path, data: Stored, stored: int) -> None:
+    try:
+        require_stored(data.shape, data.dtype, stored)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in words what a reader stumbled over, where its own words are for programmers."""
+    if isinstance(error, struct.error):
+        return "it ends too soon"
+    if isinstance(error, KeyError):
+        return f"an entry {error.args[0]!r} is missing or unknown" if error.args else "KeyError"
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _signal(content: Content, number: int, frames_axis: int | None) -> Signal:
@@ -246,12 +276,13 @@ def _signal(content: Content, number: int, frames_axis: int | None) -> Signal:
         content, more = _in_order(content, frames_axis)
         notes += more
         kind = kind or _image_kind(content)
-        sampling, doubt = _pixel_size(content)
-        notes += [doubt] if doubt else []
         reason = _WHY.get(kind, "")
+        sampling, doubt = _pixel_size(content)
+        # of what is no image in real space no pixel size is expected
+        notes += [doubt] if doubt and not reason else []
     except _LeftOutError as left:
         # of a small image it is known what it is of
-        kind = (content.kind if left.kind is Kind.IMAGE else None) or left.kind
+        kind = (content.kind if left.kind in (Kind.IMAGE, Kind.SERIES) else None) or left.kind
         reason = left.reason
     return Signal(
         number=number,
@@ -370,7 +401,7 @@ def _in_order(content: Content, frames_axis: int | None) -> tuple[Content, list[
         notes.append(f"its axes were put in the order {tuple(order)}: frames first")
     if min(data.shape[-2:]) < SMALLEST:
         raise _LeftOutError(
-            Kind.IMAGE,
+            Kind.IMAGE if math.prod(data.shape[:-2]) == 1 else Kind.SERIES,
             f"images of {data.shape[-2]} x {data.shape[-1]} pixels: expected sides of at least "
             f"{SMALLEST} pixels",
         )

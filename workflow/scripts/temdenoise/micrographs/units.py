@@ -1,7 +1,5 @@
 """Units of length as programs and people write them, made Å; pixel sizes that can be believed."""
 
-import codecs
-import contextlib
 import math
 import re
 import unicodedata
@@ -71,9 +69,10 @@ def plain_unit(unit: str | None) -> str:
     ['nm', 'nm', 'nm', 'μm', 'μm']
     """
     text = str(unit or "").strip("\0 \t\r\n")
-    if re.search(r"\\[ux][0-9a-fA-F]{2}", text):  # ImageJ's escapes
-        with contextlib.suppress(UnicodeDecodeError):
-            text = codecs.decode(text.encode("ascii", "backslashreplace"), "unicode_escape")
+    # ImageJ's escapes, by some programs escaped once more
+    text = re.sub(
+        r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text
+    )
     if re.search("[ÂÃÎâ]", text):  # UTF-8 that was read as Latin-1
         for encoding in ("cp1252", "latin-1"):
             try:

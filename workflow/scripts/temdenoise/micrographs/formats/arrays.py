@@ -2,18 +2,27 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.formats.base import Content
+from temdenoise.micrographs.formats.base import Content, Kind, unread
 
 
 def read_npy(path: Path) -> list[Content]:
     """Read an array as a memory map."""
-    return [Content(np.load(path, mmap_mode="r", allow_pickle=False))]
+    try:
+        return [Content(np.load(path, mmap_mode="r", allow_pickle=False))]
+    except ValueError as error:
+        if "Python objects" not in str(error):
+            raise
+        raise DataError(
+            "holds Python objects, which are not loaded since they may run programs: expected an "
+            "array of numbers; save the image with numpy.save alone"
+        ) from error
 
 
 def is_npz(path: Path) -> bool:
@@ -36,8 +45,21 @@ def read_npz(path: Path) -> list[Content]:
         if isinstance(arrays, np.ndarray) or not arrays.files:
             raise DataError("holds no arrays: expected a .npz as numpy.savez writes it")
         for name in arrays.files:
-            contents.append(Content(arrays[name], name=name))
+            contents.append(_member(arrays, name))
     return contents
+
+
+def _member(arrays: Any, name: str) -> Content:
+    """Read an array of an archive; objects of Python and other files in it are named only."""
+    try:
+        value = arrays[name]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        value = None
+    if isinstance(value, np.ndarray):
+        return Content(value, name=name)
+    return Content(unread((), np.object_), name=name, kind=Kind.OTHER)
 
 
 def write_npy(path: Path, content: Content) -> None:

@@ -1,7 +1,11 @@
 """What a format is, and what its reader gives for each signal of a file."""
 
+import itertools
+import logging
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -10,6 +14,11 @@ from typing import Any
 import numpy as np
 
 from temdenoise.foundation.errors import DataError
+
+EMPTY = 500
+"""Ratio of the values claimed to the size of their file that no compression of images reaches."""
+
+_SMALL = 2**14  # size of a file below which it does not matter what is claimed [bytes / EMPTY]
 
 
 class Kind(Enum):
@@ -29,6 +38,22 @@ class Kind(Enum):
     SPECTRA = "spectra along a line"
     SPECTRUM = "spectrum"
     OTHER = "other data"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the readers' libraries say to programmers from the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile", "mrcfile", "PIL")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 class Stored:
@@ -66,7 +91,8 @@ class Stored:
 
     def _read(self, index: tuple[int, ...]) -> np.ndarray:
         try:
-            return self._image(index)
+            with quiet():
+                return self._image(index)
         except (DataError, MemoryError, NotImplementedError):
             raise
         # a file that is damaged half way makes the readers fail in every way there is
@@ -83,11 +109,21 @@ class Stored:
 
     def __getitem__(self, index: Any, /) -> np.ndarray:
         index = index if isinstance(index, tuple) else (index,)
-        leading = index[: self.ndim - 2]
-        if len(leading) == self.ndim - 2 and all(isinstance(i, int | np.integer) for i in leading):
-            counted = (range(n)[int(i)] for n, i in zip(self.shape, leading, strict=False))
-            return np.asarray(self._read(tuple(counted))[index[len(leading) :]])
-        return np.asarray(np.asarray(self)[index])
+        if not all(isinstance(i, int | np.integer | slice) for i in index):
+            return np.asarray(np.asarray(self)[index])
+        number = self.ndim - 2
+        leading = (*index[:number], *(slice(None),) * (number - len(index)))
+        chosen = [
+            range(n)[i] if isinstance(i, slice) else (range(n)[int(i)],)
+            for n, i in zip(self.shape[:number], leading, strict=True)
+        ]
+        images = [self._read(at)[index[number:]] for at in itertools.product(*chosen)]
+        counts = [len(c) for c, i in zip(chosen, leading, strict=True) if isinstance(i, slice)]
+        if not counts:
+            return np.asarray(images[0])
+        if not images:
+            return np.empty((*counts, *self.shape[-2:]), self.dtype)
+        return np.stack(images).reshape(*counts, *images[0].shape)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[number] for number in range(len(self)))
@@ -117,6 +153,47 @@ class Stored:
 
 Values = np.ndarray | Stored
 """Values of a signal: an array, a memory map, or images that stay in their file."""
+
+
+def each_image(values: Values, dtype: Any, change: Callable[[np.ndarray], np.ndarray]) -> Values:
+    """Change images one by one, each when it is asked for; a single one in memory at once.
+
+    Parameters
+    ----------
+    values
+        Shape (..., rows, columns).
+    dtype
+        Type of the changed values.
+    change
+        Makes of an image, or of several, as many of the same shape.
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return np.asarray(change(values))
+    return Stored(values.shape, dtype, lambda index: np.asarray(change(np.asarray(values[index]))))
+
+
+def require_stored(shape: Sequence[int], dtype: Any, stored: int) -> None:
+    """Raise if a header claims many times the values that its file can hold.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the values.
+    stored
+        Size of the file [bytes].
+
+    Raises
+    ------
+    DataError
+        With what is claimed and what there is.
+    """
+    claimed = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize
+    if claimed > EMPTY * max(stored, _SMALL):
+        values = " x ".join(map(str, shape))
+        raise DataError(
+            f"its header claims {values} values, {claimed / 2**20:.0f} MB, in a file of {stored} "
+            "bytes; it is damaged: copy or export it again"
+        )
 
 
 def unread(shape: Sequence[int] = (), dtype: Any = np.float32) -> Stored:
@@ -187,6 +264,11 @@ class Format:
         Whether it is a folder instead of a file.
     write
         Writes a signal; None if the format is only read.
+    library
+        What reads it.
+    reads, pixel_size, refuses
+        For the documents: signals and values that are read, where the pixel size is taken from,
+        and what is refused, with what converts it.
     """
 
     name: str
@@ -198,6 +280,10 @@ class Format:
     claims: Callable[[Path], bool] | None = None
     folder: bool = False
     write: Callable[[Path, Content], None] | None = None
+    library: str = ""
+    reads: str = ""
+    pixel_size: str = ""
+    refuses: str = ""
 
     def signed(self, head: bytes) -> bool:
         """Tell whether the first bytes of a file are those of this format."""

@@ -2,9 +2,6 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +12,7 @@ import numpy as np
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.formats import hdf5_probe
+from temdenoise.micrographs.formats import hdf5_probe, probing
 from temdenoise.micrographs.formats.base import Content, Kind, Stored, unread
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of
 
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 
 MOST = 64
 """Maximum number of data sets of another program's file that are listed."""
-
-PATIENCE = 6.0
-"""Maximum time of a first look at a file [s]."""
 
 _PROGRAMS = {
     "DataSetInfo": "Imaris",
@@ -53,29 +47,9 @@ def require_sound(path: Path) -> None:
     Raises
     ------
     DataError
-        If reading takes longer than `PATIENCE`, or ends the process.
+        If reading does not come to an end, or ends the process.
     """
-    command = [sys.executable, "-I", hdf5_probe.__file__, os.fspath(path)]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        ended = False
-    except OSError:  # no further process can be started: go without
-        return
-    else:
-        ended = done.returncode >= 0
-    if not ended:
-        raise DataError(
-            f"{path}: cannot be read as HDF5: the file is damaged so that its library does not "
-            "come to an end; copy it again from the microscope"
-        )
+    probing.require_sound(path, hdf5_probe.__file__, "HDF5")
 
 
 def is_velox(path: Path) -> bool:
@@ -328,12 +302,20 @@ def write_hspy(path: Path, content: Content) -> None:
 
 def write_with(plugin: str, path: Path, content: Content, **options: Any) -> None:
     """Write a signal with a plugin of RosettaSciIO."""
+    data: Any = content.data
+    lazy = isinstance(data, Stored)
+    if lazy:  # written image by image
+        import dask.array
+
+        data = dask.array.from_array(  # type: ignore[no-untyped-call]
+            data, chunks=(*(1,) * (data.ndim - 2), *data.shape[-2:])
+        )
     signal = {
-        "data": np.asarray(content.data),
+        "data": data,
         "axes": content.axes,
         "metadata": content.metadata,
         "original_metadata": {},
-        "attributes": {"_lazy": False},
+        "attributes": {"_lazy": lazy},
         "package_info": {"package": "temdenoise", "package_version": ""},
         "learning_results": {},
         "models": {},

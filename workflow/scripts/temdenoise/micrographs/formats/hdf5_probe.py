@@ -11,19 +11,30 @@ from typing import Any
 LARGEST = 2**27
 """Maximum size of the values of one data set that are read [bytes]."""
 
+DAMAGED = 70
+"""Exit code if a file is damaged, in a way that the library does not notice."""
+
 MEMORY = 2**31
 """Maximum address space of the program [bytes]."""
 
 
 def probe(path: str) -> None:
-    """Read every attribute of a file, and the values that are few enough."""
+    """Read every attribute and scale of a file, and the values that are few enough."""
     import h5py
 
     def look(_: str, value: Any) -> None:
-        for name in value.attrs:
-            # what cannot be read, the reader will say if it matters
+        # what cannot be read, the reader will say if it matters
+        names: list[str] = []
+        with suppress(Exception):
+            names += value.attrs
+        for name in names:
             with suppress(Exception):
                 value.attrs[name]
+        for dimension in value.dims if isinstance(value, h5py.Dataset) else ():
+            with suppress(Exception):
+                dimension.label, dict(dimension.items())
+        if isinstance(value, h5py.Dataset) and value.chunks and len(value.chunks) != value.ndim:
+            sys.exit(DAMAGED)  # the library would loop in it, or not
         if isinstance(value, h5py.Dataset) and value.size:
             with suppress(Exception):
                 if value.size * value.dtype.itemsize <= LARGEST:
@@ -39,6 +50,7 @@ if __name__ == "__main__":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]),) * 2)
     # what the library says itself is not for the user
     sys.tracebacklimit = 0
     probe(sys.argv[1])

@@ -45,12 +45,23 @@ def in_file(data: Any) -> Values:
     return Stored(data.shape, data.dtype, lambda index: np.asarray(data[index]))
 
 
+def _big_endian(path: Path) -> bool:
+    """Tell whether a file of Gatan has the byte order of old Macintoshes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head[8:12] == bytes(4) if head[3] == 3 else head[12:16] == bytes(4)
+
+
 def read_gatan(path: Path) -> list[Content]:
     """Read a file of Gatan's DigitalMicrograph."""
     contents = []
+    swapped = _big_endian(path)
     for entry in read_with("digitalmicrograph", path):
         data = entry["data"]
         kind, colours = None, False
+        if swapped and not data.dtype.names:
+            # the plugin heeds the order of the bytes in the tags, not in the values
+            data = data.view(data.dtype.newbyteorder(">"))
         # the plugin moves the energy of a spectrum image to the end only afterwards
         if len(entry.get("post_process", ())) > 1:
             kind = Kind.SPECTRUM_IMAGE

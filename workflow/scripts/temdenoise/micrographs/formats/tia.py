@@ -16,9 +16,7 @@ LONGEST = 1.0
 
 def read_ser(path: Path) -> list[Content]:
     """Read a series, and its unit from the description beside it."""
-    _check_counts(path)
-    description = _description_of(path)
-    return [_with_unit(entry) for entry in _entries(path, description)]
+    return _series(path, _description_of(path))
 
 
 def read_emi(path: Path) -> list[Content]:
@@ -33,34 +31,43 @@ def read_emi(path: Path) -> list[Content]:
         )
     contents = []
     for _, other in series:
-        _check_counts(other)
-        contents += [_with_unit(entry, name=other.stem) for entry in _entries(other, _texts(path))]
+        contents += _series(other, path, name=other.stem)
     return contents
 
 
-def _entries(path: Path, description: list[str] | None) -> list[dict[str, Any]]:
-    from rsciio.tia._api import ser_reader
+def _series(path: Path, description: Path | None, **more: Any) -> list[Content]:
+    """Read a series with its description, or without it where that is damaged."""
+    from rsciio.tia._api import get_xml_info_from_emi, ser_reader
 
-    # a description without objects says nothing
-    return list(ser_reader(str(path), objects=description or None))
+    _check_counts(path)
+    if description is not None:
+        try:
+            # a description without objects says nothing
+            objects = list(get_xml_info_from_emi(str(description))) or None
+            entries = list(ser_reader(str(path), objects=objects))
+        # damaged, it makes the reader fail in every way there is; so does a damaged series below
+        except Exception:
+            more["notes"] = (
+                f"its description {description.name} cannot be read, it is damaged: what it says "
+                "of the unit is not known; copy it again from the microscope",
+            )
+        else:
+            return [_with_unit(entry, **more) for entry in entries]
+    try:
+        return [_with_unit(entry, **more) for entry in ser_reader(str(path), objects=None)]
+    except ValueError as error:
+        if "setting an array element" not in str(error):
+            raise
+        raise ValueError("its elements differ in size, as in a file that was cut off") from error
 
 
-def _description_of(path: Path) -> list[str] | None:
+def _description_of(path: Path) -> Path | None:
     stem = re.sub(r"_\d+$", "", path.stem)
     for ending in (".emi", ".EMI"):
         beside = path.with_name(stem + ending)
         if stem != path.stem and beside.is_file():
-            return _texts(beside)
+            return beside
     return None
-
-
-def _texts(path: Path) -> list[str] | None:
-    from rsciio.tia._api import get_xml_info_from_emi
-
-    try:
-        return list(get_xml_info_from_emi(str(path)))
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def _with_unit(entry: dict[str, Any], **more: Any) -> Content:

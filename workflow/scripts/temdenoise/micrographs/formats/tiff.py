@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from temdenoise.foundation.errors import DataError
+from temdenoise.foundation.extras import install_hint
 from temdenoise.foundation.files import atomic
-from temdenoise.micrographs.formats.base import Content, Kind, Stored, Values, unread
+from temdenoise.micrographs import memory
+from temdenoise.micrographs.formats.base import (
+    Content,
+    Kind,
+    Stored,
+    Values,
+    require_stored,
+    unread,
+)
 from temdenoise.micrographs.formats.rosettasciio import LARGE
 from temdenoise.micrographs.units import dimension
 
@@ -44,6 +53,8 @@ def read_tiff(path: Path) -> list[Content]:
         series = list(tiff.series)
         if not series:
             raise ValueError("it holds no page")
+        for one in series:
+            require_stored(one.shape, one.dtype, path.stat().st_size)
         entries = _described(path, series)
         axes = [_plain_axes(one) for one in series]
         for number, entry in enumerate(entries):
@@ -200,10 +211,12 @@ def _content(
             )
         if series.ndim != 3 and not grey:
             return Content(unread(series.shape, series.dtype), kind=kind or Kind.COLOUR, name=name)
+        memory.require_bytes(2 * series.nbytes, "a page of several samples")
         data = np.moveaxis(_whole(path, series), series.axes.index("S"), -1)
         if not grey:
             return Content(data, axes=axes, name=name, kind=kind, colours=True)
-        if page.extrasamples:
+        if page.extrasamples and (page.samplesperpixel == 2 or any(map(int, page.extrasamples))):
+            # grey with opacity
             data = np.ascontiguousarray(data[..., 0])
         else:
             # pixels of many samples: a stack whose frames are on the last axis
@@ -256,7 +269,7 @@ class _Images:
 
 
 def _whole(path: Path, pages: Any) -> np.ndarray:
-    """Decode; a codec that is missing is named."""
+    """Decode a page or a series; a codec that is missing is named."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -264,12 +277,36 @@ def _whole(path: Path, pages: Any) -> np.ndarray:
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
+        decoded = _by_pillow(path, pages)
+        if decoded is not None:
+            return decoded
         page = getattr(pages, "keyframe", pages)
         codec = getattr(page.compression, "name", page.compression)
         raise DataError(
             f"{path}: compressed with {codec}, which needs the package imagecodecs: "
-            "pip install imagecodecs, or save the image without compression"
+            f"{install_hint('imagecodecs')}, or save the image without compression"
         ) from error
+
+
+def _by_pillow(path: Path, pages: Any) -> np.ndarray | None:
+    """Decode with Pillow, which knows LZW, JPEG and zstd; None if it gives other values."""
+    import tifffile
+    from PIL import Image
+
+    page = getattr(pages, "keyframe", pages)
+    if page.photometric != tifffile.PHOTOMETRIC.MINISBLACK or page.samplesperpixel != 1:
+        return None
+    decoded: list[np.ndarray] = []
+    series = isinstance(pages, tifffile.TiffPageSeries)
+    each: Any = pages.pages if series else [pages]
+    with contextlib.suppress(OSError, ValueError, SyntaxError), Image.open(path) as picture:
+        for one in each:
+            picture.seek(one.index)
+            decoded.append(np.asarray(picture))
+    size = sum(image.size for image in decoded)
+    if size != math.prod(pages.shape) or any(image.dtype != pages.dtype for image in decoded):
+        return None
+    return np.stack(decoded).reshape(pages.shape)
 
 
 def _grey_palette(page: "TiffPage") -> bool:
@@ -292,11 +329,13 @@ def write_tiff(path: Path, content: Content) -> None:
     scale = content.metadata["Signal"].get("Noise_properties")
     if scale:
         _add_scale(tags, **scale["Variance_linear_model"])
-    frames = (np.ascontiguousarray(frame) for frame in data) if data.ndim > 2 else data
+    images: Any = (np.ascontiguousarray(image) for image in data)
+    if data.ndim == 2:
+        images = np.asarray(data)
     with atomic(path) as temporary:
         tifffile.imwrite(
             temporary,
-            frames,
+            images,
             shape=data.shape,
             dtype=data.dtype,
             photometric="minisblack",

@@ -10,14 +10,17 @@ import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.extras import install_hint
+from temdenoise.micrographs.formats import probing, zarr_probe
 from temdenoise.micrographs.formats.base import Content, Stored, Values
 from temdenoise.micrographs.formats.hdf5 import write_with
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of, read_with
 
+_DESCRIPTIONS = (".zgroup", ".zarray", "zarr.json")
+
 
 def is_zarr(path: Path) -> bool:
     """Tell whether a folder is a store of Zarr."""
-    return any((path / name).is_file() for name in (".zgroup", ".zarray", "zarr.json"))
+    return any((path / name).is_file() for name in _DESCRIPTIONS)
 
 
 def is_hyperspy(path: Path) -> bool:
@@ -39,8 +42,16 @@ def is_hyperspy(path: Path) -> bool:
 def read_zspy(path: Path) -> list[Content]:
     """Read a folder of HyperSpy."""
     require_zarr(path)
+    _require_sound(path)
     entries = read_with("zspy", path)
     return [content_of(entry) for entry in entries]
+
+
+def _require_sound(path: Path) -> None:
+    """Raise if a store cannot be read; only the decoder of Blosc has to be tried beforehand."""
+    described = (file for file in path.rglob("*") if file.name in (*_DESCRIPTIONS, ".zmetadata"))
+    if any(b"blosc" in file.read_bytes() for file in described):
+        probing.require_sound(path, zarr_probe.__file__, "Zarr")
 
 
 def require_zarr(path: Path) -> None:
@@ -60,6 +71,7 @@ def read_other(path: Path) -> list[Content]:
     """Read the arrays of any other store, OME-Zarr's with their pixel sizes."""
     import zarr
 
+    _require_sound(path)
     store: Any = zarr.open(str(path), mode="r")
     if hasattr(store, "dtype"):
         return [Content(_array(store))]
