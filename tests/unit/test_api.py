@@ -13,6 +13,7 @@ from conftest import ROOT
 from made_up_frames import MOS2, PIXEL, counts, hexagonal
 from made_up_models import ADF, DENSITY, made_up
 from made_up_signals import Signal
+from PIL import Image
 from temdenoise import Options, api, cli, denoise, load_model
 from temdenoise.foundation.errors import ConfigurationError, DataError
 from temdenoise.foundation.modes import IMAGE_MODES, image_mode
@@ -337,6 +338,7 @@ def test_what_is_saved(denoised, tmp_path):
     names = {
         "denoised": "image_denoised.tif",
         "sigma": "image_sigma.tif",
+        "eyes": "image_denoised.png",
         "page": "image_summary.html",
         "picture": "image_summary.png",
         "numbers": "image_summary.json",
@@ -348,7 +350,12 @@ def test_what_is_saved(denoised, tmp_path):
         expected = denoised.image if kind == "denoised" else denoised.sigma
         np.testing.assert_array_equal(stored.data, expected)
         assert stored.sampling == pytest.approx(PIXEL, rel=1e-5)
-    assert json.loads(found["numbers"].read_text()) == denoised.summary
+    written = {"files": names, "scales": {}}
+    assert json.loads(found["numbers"].read_text()) == {**denoised.summary, **written}
+    with Image.open(found["eyes"]) as eyes:
+        # enlarged to what is seen well, with a scale bar
+        assert (eyes.mode, eyes.size) == ("L", tuple(4 * n for n in denoised.image.shape[::-1]))
+        assert np.asarray(eyes)[-60:, :200].max() == 255
     assert found["picture"].read_bytes().startswith(b"\x89PNG")
     page = found["page"].read_text()
     assert page.startswith("<!DOCTYPE html>")
@@ -522,7 +529,7 @@ def test_a_frame_is_analysed_once(standardised, correlated, image, monkeypatch, 
     assert len(calls["analyse"]) == len(calls["estimate"]) == len(calls["first_ring"]) == 1
     # of the frame once, of the result, of the network's part of it, and of what was taken away
     whole = [given for given, *_ in calls["spectrum"] if given.shape == image.shape]
-    of_frame = [given for given in whole if given is found.result.worst.frame.image]
+    of_frame = [given for given in whole if np.shares_memory(given, found.result.worst.frame.image)]
     assert (len(of_frame), len(whole)) == (1, 4)
     # two quarters are denoised to be scored, and the frame; where the noise is white, each of
     # them once more with a small change to tell what follows the noise; and where the scale

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 import tifffile
@@ -55,6 +56,7 @@ def no_page(monkeypatch):
     from temdenoise.report import micrograph
 
     monkeypatch.setattr(micrograph, "summarise", lambda *_: (b"", ""))
+    monkeypatch.setattr(micrograph, "for_eyes", lambda *_: b"")
 
 
 def run(capsys, *arguments):
@@ -81,7 +83,13 @@ def test_one_image(image, model, tmp_path, capsys):
     options = ["--model", model, *SAMPLING, "--figure", "-o", out]
     code, _, said = run(capsys, "denoise", tmp_path / "a.npy", *options)
     assert code == 0, said
-    expected = ["a_denoised.npy", "a_denoised.tif", "a_figure_3.csv", "a_figure_3.pdf"]
+    expected = [
+        "a_denoised.npy",
+        "a_denoised.png",
+        "a_denoised.tif",
+        "a_figure_3.csv",
+        "a_figure_3.pdf",
+    ]
     expected += ["a_figure_3.png", "a_marked.tif", "a_sigma.tif"]
     expected += ["a_summary.html", "a_summary.json", "a_summary.png"]
     assert files(out) == expected
@@ -495,15 +503,122 @@ def test_whose_results_are_replaced_is_said(image, model, tmp_path, capsys):
     )
 
 
-def test_a_file_is_no_folder_to_write_to(image, model, tmp_path, capsys):
+@pytest.mark.usefixtures("no_page")
+@pytest.mark.parametrize("ending", ["tif", "tiff", "mrc", "npy", "hspy"])
+def test_the_result_is_written_to_the_file_that_is_named(ending, image, model, tmp_path, capsys):
     np.save(tmp_path / "a.npy", image)
-    target = tmp_path / "result.tif"
-    code, _, said = run(
-        capsys, "denoise", tmp_path / "a.npy", "--sampling", PIXEL.rows, "-o", target
-    )
-    assert code == 2
-    assert "expected a folder" in said
-    assert not target.exists()
+    target = tmp_path / f"result.{ending}"
+    options = ["--model", model, *SAMPLING]
+    code, _, said = run(capsys, "denoise", tmp_path / "a.npy", *options, "-o", target)
+    assert code == 0, said
+    (found,) = read(target)
+    assert found.data.shape == image.shape
+    own = "tif" if ending == "tiff" else ending
+    others = ("denoised.png", f"sigma.{own}", "summary.html", "summary.json", "summary.png")
+    assert files(tmp_path) == sorted(["a.npy", target.name, *(f"result_{n}" for n in others)])
+    # it is no input the next time
+    code, _, said = run(capsys, "denoise", tmp_path, *options, "-o", tmp_path / "out")
+    assert code == 0, said
+    assert {name.partition("_")[0] for name in files(tmp_path / "out")} == {"a"}
+    # nor is it overwritten by its own result
+    code, _, said = run(capsys, "denoise", target, *options, "-o", target)
+    assert code == 1
+    assert "would overwrite an input" in said
+
+
+def test_files_that_cannot_hold_the_results(image, model, tmp_path, capsys):
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", image)
+    for given, images, message in (
+        (("-o", tmp_path / "a.dm4"), "a", "no result can be; expected a folder"),
+        (("-o", tmp_path / "r.tif", "--format", "mrc"), "a", "not that of --format mrc"),
+        (("-o", tmp_path / "r.tif"), "ab", "2 images do not fit into one file"),
+        (("-o", tmp_path / "a.npy"), "ab", "2 images do not fit into one file"),
+    ):
+        paths = [tmp_path / f"{name}.npy" for name in images]
+        code, _, said = run(capsys, "denoise", *paths, *SAMPLING, *given)
+        assert code == 2
+        assert message in said
+    assert files(tmp_path) == ["a.npy", "b.npy"]
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_file_of_two_images_does_not_fit_into_one(image, model, tmp_path, capsys):
+    np.savez(tmp_path / "two.npz", one=image, other=image)
+    options = [tmp_path / "two.npz", "--model", model, *SAMPLING, "-o", tmp_path / "r.tif"]
+    code, _, said = run(capsys, "denoise", *options)
+    assert code == 1
+    assert "choose one with --signal" in said
+    assert files(tmp_path) == ["two.npz"]
+    code, _, said = run(capsys, "denoise", *options, "--signal", "2")
+    assert code == 0, said
+    assert read(tmp_path / "r.tif")[0].data.shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("form", "bits", "dtype"),
+    [("tiff", 16, "u2"), ("tiff", 8, "u1"), ("mrc", 16, "u2"), ("mrc", 8, "i1"), ("hspy", 8, "u1")],
+)
+def test_whole_numbers_with_their_scale(form, bits, dtype, image, model, tmp_path, capsys):
+    blank = image.astype(np.float32)
+    blank[:20] = 0  # what is no data does not cost resolution
+    np.save(tmp_path / "a.npy", blank)
+    options = [tmp_path / "a.npy", "--model", model, *SAMPLING]
+    code, _, said = run(capsys, "denoise", *options, "-o", tmp_path / "plain")
+    assert code == 0, said
+    plain = tifffile.imread(tmp_path / "plain/a_denoised.tif")
+    out = tmp_path / "out"
+    code, _, said = run(capsys, "denoise", *options, "--format", form, "--bits", bits, "-o", out)
+    assert code == 0, said
+    summary = json.loads((out / "a_summary.json").read_text())
+    (found,) = read(out / summary["files"]["denoised"])
+    assert found.data.dtype == dtype
+    assert found.sampling == pytest.approx(PIXEL, rel=1e-5)
+    scale = summary["scales"]["denoised"]
+    values = scale["offset"] + scale["step"] * np.asarray(found.data, float)
+    np.testing.assert_allclose(values[20:], plain[20:], atol=0.51 * scale["step"])
+    assert scale["step"] * (2**bits - 1) == pytest.approx(np.ptp(plain[20:]), rel=1e-6)
+    assert "value = " in (out / "a_summary.html").read_text()
+    if form == "mrc":  # the file says the same
+        with mrcfile.open(out / "a_denoised.mrc") as file:
+            label = file.get_labels()[-1]
+        assert label == f"value = {scale['offset']:.9g} + {scale['step']:.9g} * stored"
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_folder_stands_for_its_images(image, model, tmp_path, capsys):
+    folder = tmp_path / "today"
+    folder.mkdir()
+    options = [folder, "--model", model, *SAMPLING]
+    (folder / "notes.txt").touch()
+    code, _, said = run(capsys, "denoise", *options)
+    assert code == 1
+    assert "a folder without images; expected files ending in" in said
+    np.save(folder / "b.npy", image)
+    tifffile.imwrite(folder / "a.tif", image)
+    code, _, said = run(capsys, "denoise", *options)
+    assert code == 0, said
+    written = files(folder)
+    assert {name for name in written if name.endswith("_denoised.tif")} == {
+        "a_denoised.tif",
+        "b_denoised.tif",
+    }
+    # again: what was written is not taken for more of them
+    code, _, said = run(capsys, "denoise", *options)
+    assert code == 0, said
+    assert files(folder) == written
+    code, out, _ = run(capsys, "inspect", folder)
+    assert code == 0
+    assert out.count("a.tif") == out.count("b.npy") == 1
+
+
+@pytest.mark.usefixtures("no_page")
+def test_progress_of_a_stack_is_said_by_tenths(image, model, tmp_path, capsys):
+    np.save(tmp_path / "s.npy", np.stack([image[:70, :70]] * 12))
+    code, _, said = run(capsys, "denoise", tmp_path / "s.npy", "--model", model, *SAMPLING)
+    assert code == 0, said
+    assert said.count(" of 12\n") == 10
+    assert "\r" not in said
 
 
 @pytest.mark.parametrize(
@@ -595,3 +710,21 @@ def test_frames_on_the_last_axis(image, model, tmp_path, capsys):
     code, _, said = run(capsys, "denoise", tmp_path / "s.npy", "--frames-axis", "-1", *options)
     assert code == 0, said
     assert tifffile.imread(tmp_path / "out/s_denoised.tif").shape == (2, *image.shape)
+
+
+@pytest.mark.usefixtures("no_page")
+def test_an_image_that_cannot_be_denoised_costs_no_other_of_its_file(
+    image, model, tmp_path, capsys
+):
+    np.savez(tmp_path / "two.npz", one=image, flat=0 * image)
+    options = ["--model", model, *SAMPLING, "-o", tmp_path / "out"]
+    code, _, said = run(capsys, "denoise", tmp_path / "two.npz", *options)
+    assert code == 1
+    assert "two.npz: image 2: every pixel has the same value, 0" in said
+    written = files(tmp_path / "out")
+    assert "two_1_denoised.tif" in written
+    assert not [name for name in written if name.startswith("two_2")]
+    # alone it is as with any other file
+    code, _, said = run(capsys, "denoise", tmp_path / "two.npz", "--signal", "2", *options)
+    assert code == 1
+    assert "image 2: every pixel has the same value, 0" in said

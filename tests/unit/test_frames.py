@@ -27,7 +27,7 @@ def noisy(rng):
         (np.full((64, 64), np.nan), "every pixel is missing"),
         (np.full((64, 64), 7), "same value, 7"),
         (np.where(np.arange(4096).reshape(64, 64) % 3, np.nan, 1.0), "% of the pixels are missing"),
-        (np.clip(np.arange(4096).reshape(64, 64), 0, 1500), "saturated"),
+        (np.minimum(np.arange(4096).reshape(64, 64) * 1103 % 4099, 1500), "saturated"),
     ],
 )
 def test_frames_that_hold_no_picture(frame, message):

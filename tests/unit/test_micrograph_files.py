@@ -17,7 +17,7 @@ from temdenoise.images.storage import write_images
 from temdenoise.micrographs import memory
 from temdenoise.micrographs.readers import read
 from temdenoise.micrographs.units import sampling_in_angstrom
-from temdenoise.micrographs.writers import own_format, write_own, write_tiff
+from temdenoise.micrographs.writers import own_format, write_image, write_own
 
 # zarr 2 announces zarr 3, which RosettaSciIO does not use yet
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore")
@@ -250,7 +250,7 @@ def test_memory_is_found_out():
 @pytest.mark.parametrize("shape", [(48, 64), (3, 48, 64)])
 def test_tiff_keeps_values_and_is_calibrated(shape, rng, tmp_path):
     data = rng.normal(1e4, 10, shape).astype(np.float32)
-    write_tiff(tmp_path / "a.tif", data, sampling=PixelSize(0.1367, 0.2), quantity="denoised")
+    write_image(tmp_path / "a.tif", data, sampling=PixelSize(0.1367, 0.2), quantity="denoised")
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         assert tiff.imagej_metadata["unit"] == "nm"
         x, y = tiff.pages[0].resolution

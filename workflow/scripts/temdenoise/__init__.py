@@ -39,10 +39,10 @@ sharing
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from temdenoise.api import Denoised, Model, Options, denoise, load_model
+    from temdenoise.api import Denoised, Model, Options, Output, denoise, load_model
 
 __version__ = "0.1.0"
-__all__ = ["Denoised", "Model", "Options", "__version__", "denoise", "load_model"]
+__all__ = ["Denoised", "Model", "Options", "Output", "__version__", "denoise", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ The command `temdenoise`, the workflow's rule and the functions for HyperSpy all
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from temdenoise.measuring.lattice import PixelCheck, Ring, sampling_from_lattice
 from temdenoise.measuring.noise import Noise
 from temdenoise.micrographs import models
 from temdenoise.micrographs.evidence import Score
-from temdenoise.micrographs.frame import mode_of, offset_of
+from temdenoise.micrographs.formats import each_image
+from temdenoise.micrographs.frame import first_look, mode_of
 from temdenoise.micrographs.hyperspy_signals import (
     check_images,
     pixel_size_of,
@@ -31,8 +32,10 @@ from temdenoise.micrographs.results import (
     FIGURE,
     Drawn,
     Guard,
+    Output,
     files_of,
     marked_images,
+    scales_of,
     summary_of,
     write_results,
 )
@@ -41,7 +44,7 @@ from temdenoise.micrographs.stack import Lattices, Progress, Result, denoise_sta
 from temdenoise.micrographs.units import require_resolving
 from temdenoise.micrographs.verdict import Finding, Verdict
 
-__all__ = ["Denoised", "Model", "Options", "denoise", "load_model"]
+__all__ = ["Denoised", "Model", "Options", "Output", "denoise", "load_model"]
 
 
 @dataclass(frozen=True)
@@ -132,14 +135,16 @@ class Denoised:
         return self.result.broken
 
     def save(
-        self, folder: str | Path, *, marked: bool = False, figure: bool = False
+        self, output: str | Path | Output, *, marked: bool = False, figure: bool = False
     ) -> dict[str, Path]:
         """Write images, numbers and the summary page.
 
         Parameters
         ----------
-        folder
-            To write to; it is made if there is none.
+        output
+            Folder to write to, which is made if there is none; or the denoised image itself, such
+            as ``result.mrc``, which the others are named like; or an `Output`, which says format
+            and depth as well.
         marked
             Whether to store what figure 3 shows.
         figure
@@ -148,26 +153,37 @@ class Denoised:
         Returns
         -------
         dict
-            The files by what they hold: ``denoised`` and ``sigma`` (calibrated TIFF),
-            ``page`` (HTML), ``picture`` (PNG), ``numbers`` (JSON), ...
+            The files by what they hold: ``denoised`` and ``sigma`` (calibrated), ``eyes`` (PNG
+            with a scale bar), ``page`` (HTML), ``picture`` (PNG), ``numbers`` (JSON), ...
 
         Raises
         ------
+        DataError
+            If a result cannot be written in that format.
         OSError
             If the folder cannot be written to.
         """
         from temdenoise.report.marked import write_figure_3
-        from temdenoise.report.micrograph import summarise
+        from temdenoise.report.micrograph import for_eyes, summarise
 
-        files = files_of(self.micrograph, Path(folder), marked=marked, figure=figure)
+        output = output if isinstance(output, Output) else Output.at(output)
+        files = files_of(self.micrograph, output, marked=marked, figure=figure)
         Guard().check(self.micrograph.path, files)
-        judged = self.result.worst
-        picture, page = summarise(judged, self.summary)
+        judged, scales = self.result.worst, scales_of(self.result, output)
+        summary = {
+            **self.summary,
+            "files": {key: path.name for key, path in files.items()},
+            "scales": {key: asdict(scale) for key, scale in scales.items()},
+        }
+        if self.result.gaussian is None:
+            del summary["files"]["gaussian"]
+        eyes = for_eyes(*self.result.frame(judged.frame.number), judged.frame.sampling)
+        picture, page = summarise(judged, summary)
         shown = None
         if "marked" in files:
             shown = marked_images(judged, judged.marks(), self.micrograph.path.name)
-        drawn = Drawn(picture, page, self.summary, shown)
-        write_results(files, self.micrograph, self.result, drawn)
+        drawn = Drawn(eyes, picture, page, summary, shown)
+        write_results(files, self.micrograph, self.result, drawn, scales)
         if figure and shown is not None:
             write_figure_3(shown, {kind: files[kind] for kind in FIGURE})
         if self.result.gaussian is None:
@@ -191,6 +207,8 @@ class Plan:
         What it shows, and whether that was judged by its contrast.
     name, model
         The model to use.
+    notes
+        What the user should know besides.
     """
 
     micrograph: Micrograph
@@ -200,9 +218,20 @@ class Plan:
     judged: bool
     name: str
     model: Model
+    notes: tuple[str, ...] = ()
 
-    def carry_out(self, progress: Progress | None = None) -> Denoised:
+    def carry_out(
+        self, progress: Progress | None = None, *, folder: Path | None = None
+    ) -> Denoised:
         """Denoise every frame.
+
+        Parameters
+        ----------
+        progress
+            See `Options`.
+        folder
+            Where results wait on the disk until they are saved, so that a stack of any length
+            fits into memory; None: in memory.
 
         Raises
         ------
@@ -215,6 +244,7 @@ class Plan:
             sampling=self.sampling,
             lattices=self.lattices,
             progress=progress,
+            folder=folder,
         )
         return Denoised(
             image=result.denoised,
@@ -336,7 +366,14 @@ def plan_of(
     """Decide how a micrograph is denoised: pixel size, mode, model; see `denoise`."""
     options = options or Options()
     to = device_of(device)
-    micrograph = without_offset(micrograph)
+    offset, first = first_look(first_finite(micrograph))
+    notes: tuple[str, ...] = ()
+    if offset:
+        micrograph = without(micrograph, offset)
+        notes = (
+            f"an offset of {offset:.10g} was taken off: beside it 32-bit numbers cannot hold the "
+            "range of the values; the results are without it",
+        )
     if isinstance(model, Model):
         name, chosen = model.description.name or "model", model
     elif model == models.AUTO:
@@ -347,10 +384,10 @@ def plan_of(
     sampling = sampling or micrograph.sampling
     took_size = sampling is None
     if sampling is None:
-        sampling = _from_lattice(micrograph, named)
+        sampling = _from_lattice(micrograph.path, first, named)
     require_resolving(sampling)
     judged = options.mode == "auto"
-    mode = mode_of(first_finite(micrograph), sampling) if judged else image_mode(options.mode)
+    mode = mode_of(first, sampling) if judged else image_mode(options.mode)
     if chosen is None:
         name, chosen = models.choose(mode)
     known = chosen.description.spacings if named is None else named
@@ -362,20 +399,18 @@ def plan_of(
         judged=judged,
         name=name,
         model=chosen.to(to),
+        notes=notes,
     )
 
 
-def without_offset(micrograph: Micrograph) -> Micrograph:
-    """Take off an offset so large that 32-bit numbers could not hold the image beside it."""
-    offset = offset_of(first_finite(micrograph))
-    if offset == 0:
-        return micrograph
-    data = (np.asarray(micrograph.data, dtype=np.float64) - offset).astype(np.float32)
-    note = (
-        f"an offset of {offset:.10g} was taken off: beside it 32-bit numbers cannot hold the "
-        "range of the values; the results are without it"
+def without(micrograph: Micrograph, offset: float) -> Micrograph:
+    """Take an offset off, see `frame.offset_of`."""
+    data = each_image(
+        micrograph.data,
+        np.float32,
+        lambda image: (image.astype(np.float64) - offset).astype(np.float32),
     )
-    return replace(micrograph, data=data, notes=(*micrograph.notes, note))
+    return replace(micrograph, data=data)
 
 
 def _of_array(image: Any) -> Micrograph:
@@ -411,14 +446,14 @@ def _spacings(
     return {crystal.lower(): spacing_of(crystal, others)}
 
 
-def _from_lattice(micrograph: Micrograph, named: Mapping[str, float] | None) -> PixelSize:
+def _from_lattice(path: Path, first: np.ndarray, named: Mapping[str, float] | None) -> PixelSize:
     """Take the pixel size from the lattice, as the file says none and none is given."""
     if named is not None:
-        size = sampling_from_lattice(first_finite(micrograph), next(iter(named.values())))
+        size = sampling_from_lattice(first, next(iter(named.values())))
         if size is not None:
             return PixelSize(size, size)
     raise DataError(
-        f"{micrograph.path}: does not say its pixel size; give it with --sampling "
+        f"{path}: does not say its pixel size; give it with --sampling "
         "(sampling= in Python), in Å"
         + (
             " (no lattice ring was found to take it from)"

@@ -18,6 +18,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.extras import install_hint
 from temdenoise.foundation.lattices import BUILT_IN, LATTICES, spacing_of
 from temdenoise.foundation.modes import IMAGE_MODES
+from temdenoise.micrographs.result_formats import BITS, RESULT_FORMATS
 from temdenoise.micrographs.units import parse_length
 from temdenoise.project import KINDS
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # pictures are written, never shown, whatever a notebook asks for
     os.environ["MPLBACKEND"] = "agg"
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         # a terminal that has no Å is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
@@ -71,6 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _open_streams() -> None:
+    """Open what was closed by whoever started the program: a result might be taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="temdenoise",
@@ -80,9 +94,32 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     denoise = commands.add_parser("denoise", help=COMMANDS["denoise"])
-    denoise.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     denoise.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="folder to write to (default: IMAGE's own)"
+        "images",
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="a file, or a folder: every image in it",
+    )
+    denoise.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="folder to write to (default: IMAGE's own), or the denoised image: result.tif",
+    )
+    denoise.add_argument(
+        "--format",
+        choices=tuple(RESULT_FORMATS),
+        help="of the images written (default: TIFF, and IMAGE's own where it can be written)",
+    )
+    denoise.add_argument(
+        "--bits",
+        type=int,
+        choices=BITS,
+        default=32,
+        help="of a pixel: 32 for values as they are; 16 or 8 for whole numbers, linear, with "
+        "their scale in file and summary",
     )
     denoise.add_argument(
         "--model",
@@ -139,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     denoise.add_argument("--quiet", action="store_true", help="print errors and warnings alone")
 
     inspect = commands.add_parser("inspect", help=COMMANDS["inspect"])
-    inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    inspect.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="or a folder: every image in it"
+    )
     inspect.add_argument("--json", action="store_true", help="for programs: one object per file")
 
     models = commands.add_parser("models", help=COMMANDS["models"])
@@ -196,7 +235,8 @@ def _say(text: str) -> None:
 
 
 def _denoise(options: argparse.Namespace) -> int:
-    from temdenoise.micrographs.formats import ENDINGS
+    from temdenoise.denoise_files import Request, Terminal, denoise_file, images_at
+    from temdenoise.micrographs.results import Guard, Output, is_result
 
     if options.crystal and not options.spacing and options.model == "auto":
         try:
@@ -204,23 +244,29 @@ def _denoise(options: argparse.Namespace) -> int:
         except DataError as error:
             _say(f"error: --crystal: {error}")
             return 2
-    if options.output and options.output.suffix and not options.output.is_dir():
-        ending = options.output.suffix.lower().removeprefix(".")
-        if options.output.is_file() or ending in ENDINGS:
+    images = list(dict.fromkeys(image for given in options.images for image in images_at(given)))
+    # `*.tif` also names the results of the time before
+    own = [path for path in images if not is_result(path)]
+    if options.output:
+        try:
+            output = Output.at(options.output, format=options.format, bits=options.bits)
+        except DataError as error:
+            _say(f"error: -o {error}")
+            return 2
+        if output.file and len(own or images) > 1:
             _say(
-                f"error: -o {options.output}: this is the name of a file, and several are written "
-                "for each image; expected a folder"
+                f"error: -o {output.file}: {len(own or images)} images do not fit into one file; "
+                "expected a folder"
             )
             return 2
     if options.threads:
         import torch
 
         torch.set_num_threads(max(1, options.threads))
-    from temdenoise.denoise_files import Request, Terminal, denoise_file
-    from temdenoise.micrographs.results import Guard, is_result
-
     request = Request(
         output=options.output,
+        format=options.format,
+        bits=options.bits,
         model=options.model,
         sampling=options.sampling,
         crystal=options.crystal,
@@ -232,9 +278,6 @@ def _denoise(options: argparse.Namespace) -> int:
         figure=options.figure,
     )
     quiet = options.quiet
-    images = list(dict.fromkeys(options.images))
-    # `*.tif` also names the results of the time before
-    own = [path for path in images if not is_result(path)]
     if own and not quiet:
         for path in images:
             if path not in own:
@@ -258,10 +301,11 @@ def _denoise(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     import json
 
+    from temdenoise.denoise_files import images_at
     from temdenoise.inspecting import inspect, lines
 
     failed = 0
-    for path in dict.fromkeys(options.files):
+    for path in dict.fromkeys(file for given in options.files for file in images_at(given)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -1,22 +1,24 @@
 """Files of microscopes in; images, numbers and a summary page beside each other out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
+from temdenoise.micrographs.formats import ENDINGS
 from temdenoise.micrographs.readers import Micrograph, read
-from temdenoise.micrographs.results import Guard, files_of, replaced_file
+from temdenoise.micrographs.results import Guard, Output, files_of, is_result, replaced_file
 from temdenoise.micrographs.units import require_resolving
 
 if TYPE_CHECKING:  # a file is read, or refused, before PyTorch is imported
     from temdenoise.api import Denoised, Plan
-    from temdenoise.micrographs.stack import Progress
 
 Say = Callable[[str], None]
+Files = Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Request:
     Attributes
     ----------
     output
-        Folder to write to; None: the file's own.
+        Folder to write to, or name of the denoised image; None: the file's own folder.
+    format, bits
+        Of the images that are written, see `micrographs.results.Output`.
     model
         Path of a model, the name of a pretrained one, or ``auto``.
     kind
@@ -48,6 +52,8 @@ class Request:
     """
 
     output: Path | None = None
+    format: str | None = None
+    bits: int = 32
     model: str | Path = "auto"
     kind: str = "auto"
     sampling: float | None = None
@@ -69,18 +75,53 @@ class Terminal:
     say, warn
         For what the user may want to know, and must know.
     bar
-        Where to draw a progress bar for stacks; None: nowhere.
+        Where to draw a progress bar for stacks; None: each tenth is said.
     """
 
     say: Say
     warn: Say
     bar: TextIO | None = None
 
+    def progress(self, done: int, total: int) -> None:
+        """Tell how many frames of a stack are done."""
+        if self.bar is not None:
+            filled = round(30 * done / total)
+            end = "\n" if done == total else ""
+            self.bar.write(
+                f"\r  [{'#' * filled}{'.' * (30 - filled)}] frame {done} of {total}{end}"
+            )
+            self.bar.flush()
+        elif 10 * done // total > 10 * (done - 1) // total:
+            self.say(f"  frame {done} of {total}")
+
+
+def images_at(path: Path) -> list[Path]:
+    """List the images of a folder; of anything else it is the path itself.
+
+    Raises
+    ------
+    DataError
+        If it is a folder in which no file has the ending of an image.
+    """
+    if not path.is_dir() or _named_as_image(path):
+        return [path]
+    files = sorted(filter(_named_as_image, path.iterdir()))
+    found = [file for file in files if not is_result(file)]
+    if not found:
+        raise DataError(
+            f"{path}: a folder without images; expected files ending in {', '.join(ENDINGS)}"
+        )
+    return found
+
+
+def _named_as_image(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.lower().removeprefix(".") in ENDINGS
+
 
 def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal) -> bool:
     """Denoise every image of a file and write the results.
 
-    Everything is computed before anything is written, and every file appears whole or
+    All of an image is computed before any of it is written, and every file appears whole or
     not at all.
 
     Parameters
@@ -97,60 +138,106 @@ def denoise_file(path: Path, request: Request, guard: Guard, terminal: Terminal)
     Returns
     -------
     bool
-        False if a frame of a stack could not be denoised.
+        False if an image of several, or a frame of a stack, could not be denoised.
 
     Raises
     ------
     DataError
-        If the file cannot be read or used; nothing is written then.
+        If the file cannot be read, or none of its images be denoised; nothing is written then.
     OSError
         If the results cannot be written.
     """
-    folder = request.output or path.parent
+    output = Output.at(request.output or path.parent, format=request.format, bits=request.bits)
     given = None if request.sampling is None else PixelSize.of(request.sampling)
     micrographs = read(path, signal=request.signal, frames_axis=request.frames_axis)
+    if output.file and len(micrographs) > 1:
+        raise DataError(
+            f"{path}: holds {len(micrographs)} images, which one file cannot hold: choose one with "
+            f"--signal, or name a folder instead of -o {output.file}"
+        )
+    errors: list[str] = []
+    resolving = []
     for micrograph in micrographs:
-        _check_resolving(micrograph, given)
-    from temdenoise.api import Options, plan_of
-
-    complete = True
-    for micrograph in micrographs:
-        files = files_of(micrograph, folder, marked=request.marked, figure=request.figure)
-        guard.check(path, files)
         for note in micrograph.notes:
             terminal.warn(f"{path}: {note}")
-        if other := replaced_file(files, micrograph):
-            terminal.warn(f"{path}: its results replace those of {other} in {folder}")
-        plan = plan_of(
-            micrograph,
-            sampling=given,
-            model=request.model,
-            crystal=request.crystal,
-            device=request.device,
-            options=Options(mode=request.kind, spacing=request.spacing),
-        )
-        for note in plan.micrograph.notes[len(micrograph.notes) :]:
-            terminal.warn(f"{path}: {note}")
-        for line in opening_lines(plan):
-            terminal.say(line)
-        several = len(micrograph.frames) > 1
-        denoised = plan.carry_out(_progress(terminal.bar) if terminal.bar and several else None)
-        denoised.save(folder, marked=request.marked, figure=request.figure)
-        guard.note(path, files)
-        _tell(path, denoised, terminal)
-        terminal.say(f"  written: {files['denoised']} and {files['page'].name}")
-        complete &= not denoised.broken
-    return complete
+        with _collected(errors, micrograph):
+            _check_resolving(micrograph, given)
+            files = files_of(micrograph, output, marked=request.marked, figure=request.figure)
+            guard.check(path, files)
+            resolving.append((micrograph, files))
+    plans = _planned(resolving, request, given, errors) if resolving else []
+    complete = written = 0
+    for plan, named in plans:
+        with _collected(errors, plan.micrograph):
+            complete += _carried_out(plan, named, output, request, terminal)
+            guard.note(path, named)
+            written += 1
+    if not written:
+        raise DataError("; ".join(errors))
+    for text in errors:
+        terminal.warn(f"error: {text}")
+    return complete == len(micrographs)
+
+
+@contextmanager
+def _collected(errors: list[str], micrograph: Micrograph) -> Iterator[None]:
+    """Let an image that cannot be denoised cost no other one of its file."""
+    try:
+        yield
+    except DataError as error:
+        name = f"image {micrograph.label}: " if micrograph.label else ""
+        errors.append(f"{micrograph.path}: {name}{str(error).removeprefix(f'{micrograph.path}: ')}")
+
+
+def _planned(
+    resolving: Sequence[tuple[Micrograph, Files]],
+    request: Request,
+    given: PixelSize | None,
+    errors: list[str],
+) -> list[tuple["Plan", Files]]:
+    """Decide how each image is denoised, before any is."""
+    from temdenoise.api import Options, plan_of
+
+    plans = []
+    for micrograph, files in resolving:
+        with _collected(errors, micrograph):
+            plan = plan_of(
+                micrograph,
+                sampling=given,
+                model=request.model,
+                crystal=request.crystal,
+                device=request.device,
+                options=Options(mode=request.kind, spacing=request.spacing),
+            )
+            plans.append((plan, files))
+    return plans
+
+
+def _carried_out(
+    plan: "Plan", files: Files, output: Output, request: Request, terminal: Terminal
+) -> bool:
+    """Denoise one image and write the results; False if a frame could not be denoised."""
+    micrograph = plan.micrograph
+    path = micrograph.path
+    if other := replaced_file(files, micrograph):
+        terminal.warn(f"{path}: its results replace those of {other} in {output.folder}")
+    for note in plan.notes:
+        terminal.warn(f"{path}: {note}")
+    for line in opening_lines(plan):
+        terminal.say(line)
+    progress = terminal.progress if len(micrograph.frames) > 1 else None
+    denoised = plan.carry_out(progress, folder=output.folder)
+    denoised.save(output, marked=request.marked, figure=request.figure)
+    _tell(path, denoised, terminal)
+    terminal.say(f"  written: {files['denoised']} and {files['page'].name}")
+    return not denoised.broken
 
 
 def _check_resolving(micrograph: Micrograph, given: PixelSize | None) -> None:
     """Refuse an overview image, whatever would become of it."""
     sampling = given or micrograph.sampling
     if sampling is not None:
-        try:
-            require_resolving(sampling)
-        except DataError as error:
-            raise DataError(f"{micrograph.path}: {error}") from error
+        require_resolving(sampling)
 
 
 def opening_lines(plan: "Plan") -> list[str]:
@@ -214,13 +301,3 @@ def _tell(path: Path, denoised: "Denoised", terminal: Terminal) -> None:
             terminal.warn(f"  what would help: {remedy}")
     for number, message in denoised.broken.items():
         terminal.warn(f"{path}: frame {number} could not be denoised: {message} (left empty: NaN)")
-
-
-def _progress(bar: TextIO) -> "Progress":
-    def show(done: int, total: int) -> None:
-        filled = round(30 * done / total)
-        end = "\n" if done == total else ""
-        bar.write(f"\r  [{'#' * filled}{'.' * (30 - filled)}] frame {done} of {total}{end}")
-        bar.flush()
-
-    return show

@@ -80,11 +80,14 @@ class Peak:
 
 def middle(image: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Cut the middle of an image, sides at most `side`."""
-    cuts = []
-    for n in image.shape:
-        start = max(0, (n - side) // 2)
-        cuts.append(slice(start, start + min(n, side)))
-    return image[tuple(cuts)]
+    return image[tuple(middle_of(slice(0, n), side) for n in image.shape)]
+
+
+def middle_of(part: slice, side: int = SIDE) -> slice:
+    """Give the middle of a range of pixels, at most `side` of them."""
+    number = part.stop - part.start
+    start = part.start + max(0, (number - side) // 2)
+    return slice(start, start + min(number, side))
 
 
 def spectrum(image: np.ndarray, sampling: PixelSize) -> Spectrum:

@@ -269,7 +269,7 @@ def residual_of(frame: Frame, result: Weighed) -> tuple[Residual, Spectrum]:
     tuple of Residual and Spectrum
         The spectrum is that of the difference.
     """
-    rest = middle(frame.image).astype(np.float64) - middle(result.denoised)
+    rest = frame.image[frame.centre].astype(np.float64) - result.denoised[frame.centre]
     rest -= rest.mean()
     variance = float((rest**2).mean())
     along_rows, along_columns = (
@@ -321,10 +321,10 @@ def invention(frame: Frame, result: Weighed) -> Invention:
     result
         What became of it.
     """
-    structure = middle(result.denoised) - middle(result.slow)
+    structure = result.denoised[frame.centre] - result.slow[frame.centre]
     # what is smoother than that was kept as recorded: it is no answer of the network
     answer = structure - background(structure, frame.sampling, width=KEPT)
-    flat = float(answer.std()) <= float(np.median(middle(result.sigma)))
+    flat = float(answer.std()) <= float(np.median(result.sigma[frame.centre]))
     shown = spectrum(structure, frame.sampling)
     peaks = _strongest(shown)
     seen = sum(height_at(frame.spectrum, peak) >= SEEN for peak in peaks)
@@ -382,8 +382,9 @@ def features_of(frame: Frame, result: Weighed, feature: str, *, flat: bool) -> F
     nothing = FoundFeatures(feature, np.empty((0, 2)), np.empty(0), np.empty(0))
     if flat:
         return nothing
-    structure, sigma, recorded, slow = map(
-        middle, (result.denoised - result.slow, result.sigma, frame.image, result.slow)
+    structure, sigma, recorded, slow = (
+        part[frame.centre]
+        for part in (result.denoised - result.slow, result.sigma, frame.image, result.slow)
     )
     try:
         detector = calibrate([structure], sampling=1.0, feature=feature)

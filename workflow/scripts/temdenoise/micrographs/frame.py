@@ -18,19 +18,29 @@ from temdenoise.measuring.spectrum import (
     lattice_contrast,
     lattice_peaks,
     middle,
+    middle_of,
     spectrum,
 )
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.nodata import NoData, without_data
+from temdenoise.micrographs.nodata import (
+    NoData,
+    Window,
+    filled,
+    window_with_data,
+    without_data,
+)
 
 LARGEST = 1e12
 """Largest intensity: sums of squares must stay within the range of 32-bit numbers."""
 
 MOST_MISSING = 0.2
-"""Largest fraction of missing pixels."""
+"""Largest fraction of single missing pixels."""
+
+LEAST_DATA = 0.1
+"""Smallest fraction of the frame that holds data."""
 
 MOST_SATURATED = 0.3
-"""Largest fraction of saturated pixels."""
+"""Largest fraction of saturated pixels that are scattered."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Frame:
     number
         Of the frame in its stack, from 1.
     image
-        float32, shape (rows, columns).
+        float32, shape (rows, columns); areas without data are filled, see `nodata.filled`.
     sampling
         Pixel size [Å].
     replaced
@@ -52,7 +62,9 @@ class Frame:
     saturated
         Fraction of the pixels at the largest value, if that looks like a limit; else 0.
     no_data
-        Where it holds no data, in words and as a fraction; see `nodata.without_data`.
+        Where it holds no data; see `nodata.without_data`.
+    window
+        The part that is measured: a rectangle with data.
     """
 
     number: int
@@ -62,16 +74,35 @@ class Frame:
     outliers: float
     saturated: float
     no_data: NoData
+    window: Window
+
+    @property
+    def measured(self) -> np.ndarray:
+        """The part of the image that is measured."""
+        return self.image[self.window]
+
+    @property
+    def centre(self) -> Window:
+        """The middle of the part that is measured, which is looked at in detail."""
+        rows, columns = map(middle_of, self.window)
+        return rows, columns
+
+    def as_recorded(self, recorded: np.ndarray | float, image: np.ndarray) -> np.ndarray:
+        """Put what was recorded where there is no data into an image of the frame's shape."""
+        mask = self.no_data.mask
+        return np.where(mask, recorded, image).astype(np.float32) if mask.any() else image
 
     @cached_property
     def spectrum(self) -> Spectrum:
-        """Power spectrum of the middle of the frame."""
-        return spectrum(self.image, self.sampling)
+        """Power spectrum of the middle of the part that is measured."""
+        return spectrum(self.measured, self.sampling)
 
     @cached_property
     def noise(self) -> Noise:
         """Level and kind of its noise."""
-        return estimate(self.image, self.spectrum, sampling=self.sampling, impulses=self.outliers)
+        return estimate(
+            self.measured, self.spectrum, sampling=self.sampling, impulses=self.outliers
+        )
 
     @cached_property
     def peaks(self) -> list[Peak]:
@@ -110,11 +141,43 @@ def analyse(frame: np.ndarray, *, sampling: PixelSize, number: int = 1) -> Frame
     memory.require(*frame.shape)
     no_data = without_data(frame)
     frame = np.ascontiguousarray(frame, dtype=np.float32)
-    saturated = _saturated(frame)
-    image, hot = without_impulses(frame)
+    saturated = _saturated(frame, no_data)
+    image, hot = without_impulses(filled(frame, no_data.mask))
     if image.min() == image.max():
         raise DataError("every pixel but single ones has the same value: no picture in it")
-    return Frame(number, image, sampling, int(hot.sum()), float(hot.mean()), saturated, no_data)
+    return Frame(
+        number=number,
+        image=image,
+        sampling=sampling,
+        replaced=int(hot.sum()),
+        outliers=float(hot.mean()),
+        saturated=saturated,
+        no_data=no_data,
+        window=window_with_data(no_data.mask),
+    )
+
+
+def first_look(frame: np.ndarray) -> tuple[float, np.ndarray]:
+    """Look at a frame before anything is known about it.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, columns), any real type; NaN for a missing pixel.
+
+    Returns
+    -------
+    float and numpy.ndarray
+        The offset that 32-bit numbers cannot hold (`offset_of`), and the part that is to be
+        measured without it, float32.
+    """
+    frame = np.asarray(frame)
+    mask = without_data(frame).mask
+    offset = 0.0 if mask.all() else offset_of(frame[~mask])
+    if offset:
+        frame = frame.astype(np.float64) - offset
+    frame = frame.astype(np.float32)
+    return offset, frame if mask.all() else filled(frame, mask)[window_with_data(mask)]
 
 
 def offset_of(frame: np.ndarray) -> float:
@@ -123,7 +186,7 @@ def offset_of(frame: np.ndarray) -> float:
     Parameters
     ----------
     frame
-        Shape (rows, columns), any real type.
+        Any shape and real type.
 
     Examples
     --------
@@ -143,20 +206,23 @@ def offset_of(frame: np.ndarray) -> float:
 _HELD = 4096.0  # of 24 bits, 12 are left for the range
 
 
-def _saturated(frame: np.ndarray) -> float:
+def _saturated(frame: np.ndarray, no_data: NoData) -> float:
     """Return the fraction of saturated pixels; refuse a frame that holds no picture."""
-    missing = 1 - np.count_nonzero(np.isfinite(frame)) / frame.size
-    if missing == 1:
+    finite = frame[np.isfinite(frame)]
+    if not finite.size:
         raise DataError("every pixel is missing (NaN or infinite)")
-    if missing > MOST_MISSING:
+    seen = frame[~no_data.mask]
+    missing = 1 - np.count_nonzero(np.isfinite(seen)) / max(seen.size, 1)
+    if seen.size and missing > MOST_MISSING:
         raise DataError(
             f"{100 * missing:.0f} % of the pixels are missing (NaN or infinite), expected at most "
             f"{100 * MOST_MISSING:.0f} %: cut the image to where it holds data"
         )
-    finite = frame if missing == 0 else frame[np.isfinite(frame)]
     low, high = float(finite.min()), float(finite.max())
     if low == high:
         raise DataError(f"every pixel has the same value, {low:g}: there is no picture in it")
+    if no_data.fraction > 1 - LEAST_DATA:
+        raise DataError(f"{no_data.text}; expected data in at least {100 * LEAST_DATA:.0f} % of it")
     if max(-low, high) > LARGEST:
         raise DataError(
             f"values from {low:g} to {high:g}, expected at most {LARGEST:g} either way: divide the "
@@ -165,14 +231,16 @@ def _saturated(frame: np.ndarray) -> float:
     fraction = float(np.mean(finite == high))
     # values pile up at a limit; without one the largest is as rare as those just below it
     below = np.mean((finite >= high - (high - low) / 100) & (finite < high))
-    saturated = fraction if fraction > max(5 * below, 1e-3) else 0.0
-    if saturated > MOST_SATURATED:
+    if not fraction > max(5 * below, 1e-3):
+        return 0.0
+    scattered = float(np.mean(seen == high))
+    if scattered > MOST_SATURATED:
         raise DataError(
-            f"{100 * saturated:.0f} % of the pixels are saturated (at {high:g}), expected at most "
+            f"{100 * scattered:.0f} % of the pixels are saturated (at {high:g}), expected at most "
             f"{100 * MOST_SATURATED:.0f} %: the signal there was never recorded; take the image "
             "with less gain"
         )
-    return saturated
+    return fraction
 
 
 def contrast_of(smooth: np.ndarray) -> int:
@@ -196,7 +264,7 @@ def mode_of(frame: np.ndarray, sampling: PixelSize) -> ImageMode:
     Parameters
     ----------
     frame
-        Shape (rows, columns).
+        Shape (rows, columns), with data everywhere; see `first_look`.
     sampling
         Pixel size [Å].
     """

@@ -10,9 +10,9 @@ BYTES_PER_PIXEL = 40
 """Estimated need while one frame is worked on: ten 32-bit copies of it."""
 
 HELD_PER_PIXEL = 12
-"""Need of every further frame of a stack: what is written of it, three 32-bit images."""
+"""Need of every frame of a stack whose results are held: three 32-bit images."""
 
-PROGRAM_SPACE = 1.2 * 2**30
+PROGRAM_SPACE = 1.7 * 2**30
 """Estimated address space of the program itself [bytes]: more than it fills, by its libraries."""
 
 

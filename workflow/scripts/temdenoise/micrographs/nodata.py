@@ -1,4 +1,8 @@
-"""Where a frame holds no data: blanked, outside of the scan, saturated, written over, missing."""
+"""Where a frame holds no data: blanked, outside of the scan, saturated, written over, missing.
+
+Such areas are filled with what lies beside them before anything looks at the frame, are left out
+of what is measured on it, and stay in the result as they were recorded.
+"""
 
 import math
 from dataclasses import dataclass
@@ -19,10 +23,28 @@ LEVELS = 16
 """Number of values in a frame below which noise leaves areas of one value by itself."""
 
 COARSE_BOX = 32
-"""Minimum side of an area, and length of a line, in such a frame [pixels]."""
+"""Minimum side of an area, and length of a line, in such a frame [pixels].
+
+So it is at a limit that the values run up to: a saturated atom is no area without data.
+"""
+
+GAP = 0.5
+"""Distance of a limit from the other values, over the width of these, at which they do not."""
 
 VALUES = 8
 """Maximum number of values that are looked at, the most frequent first."""
+
+THIN = 4
+"""Areas up to this width are filled so well that they need not be left out [pixels]."""
+
+SMALLEST_WINDOW = 64
+"""Minimum side of a rectangle with data that is looked at instead of the frame [pixels]."""
+
+LEAST_WINDOW = 0.25
+"""Minimum fraction of the pixels with data that such a rectangle holds."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of a part of a frame."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +54,7 @@ class NoData:
     Attributes
     ----------
     mask
-        True where it holds none, shape (rows, columns).
+        True in areas that hold none, shape (rows, columns); single missing pixels are no area.
     parts
         What is there, in words, the largest first; empty if there is data everywhere.
     """
@@ -54,7 +76,7 @@ class NoData:
 
 
 def without_data(frame: np.ndarray) -> NoData:
-    """Find areas of one value that noise cannot have made, and missing pixels.
+    """Find areas of one value that noise cannot have made, and of missing pixels.
 
     An area counts if a box, or a line, of its value is less probable than `CHANCE` at the
     frequency that the value has elsewhere: the zeros between sparse counts are data.
@@ -75,15 +97,19 @@ def without_data(frame: np.ndarray) -> NoData:
     """
     frame = np.asarray(frame)
     missing = ~np.isfinite(frame) if frame.dtype.kind == "f" else np.zeros(frame.shape, bool)
-    mask = missing.copy()
-    found = [(int(missing.sum()), f"missing (NaN or infinite) {_where(missing)}")]
     if missing.all():
-        return NoData(mask, ("missing (NaN or infinite) everywhere",))
-    finite = frame[~missing] if missing.any() else frame
+        return NoData(missing, ("missing (NaN or infinite) everywhere",))
+    mask = np.zeros(frame.shape, bool)
+    found = []
+    if missing.any():
+        mask = _improbable(missing, SMALLEST_BOX)
+        found.append((int(mask.sum()), f"missing (NaN or infinite) {_where(mask)}"))
+    finite = frame[~missing] if missing.any() else frame.ravel()
     low, high = finite.min(), finite.max()
     coarse = len(np.unique(finite)) < LEVELS
     for value in _repeated(frame):
-        area = _improbable(frame == value, COARSE_BOX if coarse else SMALLEST_BOX) & ~mask
+        cut_off = coarse or (value in (low, high) and _run_up_to(finite, value))
+        area = _improbable(frame == value, COARSE_BOX if cut_off else SMALLEST_BOX) & ~mask
         if not area.any():
             continue
         if value in (low, high):
@@ -94,6 +120,95 @@ def without_data(frame: np.ndarray) -> NoData:
         found.append((int(area.sum()), f"{what} ({value:g}) {_where(area)}"))
     found = [part for part in found if part[0]]
     return NoData(mask, tuple(text for _, text in sorted(found, key=lambda part: -part[0])))
+
+
+def filled(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Fill areas without data with the mirror image of what lies beside them.
+
+    So the noise stays what it is and there is no step at their rim.
+
+    Parameters
+    ----------
+    frame
+        Shape (rows, columns), float32.
+    mask
+        True where there is no data.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float32; the frame itself if there is data everywhere.
+    """
+    if not mask.any():
+        return frame
+    result, last = frame.copy(), np.array(frame.shape) - 1
+    # what was filled is mirrored in turn, until all is full or nothing is left to mirror
+    while mask.any():
+        nearest = np.asarray(
+            ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+        )
+        places = np.argwhere(mask)
+        mirrored = 2 * nearest[:, mask].T - places
+        inside = np.asarray(((mirrored >= 0) & (mirrored <= last)).all(axis=1))
+        places, mirrored = places[inside], mirrored[inside]
+        there = ~mask[tuple(mirrored.T)]
+        if not there.any():
+            others = result[~mask]
+            result[mask] = np.mean(others[np.isfinite(others)], dtype=np.float64)
+            break
+        places, mirrored = places[there], mirrored[there]
+        result[tuple(places.T)] = result[tuple(mirrored.T)]
+        mask = mask.copy()
+        mask[tuple(places.T)] = False
+    return result
+
+
+def window_with_data(mask: np.ndarray) -> Window:
+    """Find the part of a frame to be measured: the largest rectangle with data.
+
+    Parameters
+    ----------
+    mask
+        True where there is no data.
+
+    Returns
+    -------
+    tuple of slice
+        The whole frame if areas without data are thin, or leave no rectangle worth it.
+    """
+    whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+    thick = mask
+    if mask.any():
+        thick = np.asarray(ndimage.binary_opening(mask, np.ones((THIN + 1, THIN + 1))))
+    if not thick.any():
+        return whole
+    block = max(1, max(mask.shape) // 128)
+    rows, columns = (n // block for n in mask.shape)
+    blocks = thick[: rows * block, : columns * block].reshape(rows, block, columns, block)
+    largest = _largest_rectangle(np.asarray(~blocks.any(axis=(1, 3))))
+    down, across = (slice(part.start * block, part.stop * block) for part in largest)
+    sides = (down.stop - down.start, across.stop - across.start)
+    if min(sides) < SMALLEST_WINDOW or math.prod(sides) < LEAST_WINDOW * (~mask).sum():
+        return whole
+    return down, across
+
+
+def _largest_rectangle(free: np.ndarray) -> Window:
+    """Find the largest rectangle of True, row by row: as wide as its lowest column allows."""
+    best, found = 0, (slice(0, 0), slice(0, 0))
+    heights = np.zeros(free.shape[1] + 1, int)
+    for row, line in enumerate(free):
+        heights[:-1] = np.where(line, heights[:-1] + 1, 0)
+        open_columns: list[int] = []
+        for column, height in enumerate(heights):
+            while open_columns and heights[open_columns[-1]] >= height:
+                tall = int(heights[open_columns.pop()])
+                first = open_columns[-1] + 1 if open_columns else 0
+                if tall * (column - first) > best:
+                    best = tall * (column - first)
+                    found = (slice(row + 1 - tall, row + 1), slice(first, column))
+            open_columns.append(column)
+    return found
 
 
 def _repeated(frame: np.ndarray) -> list[np.generic]:
@@ -111,6 +226,16 @@ def _repeated(frame: np.ndarray) -> list[np.generic]:
             found.append(frame[:rows, :columns][constant])
     values, counts = np.unique(np.concatenate(found), return_counts=True)
     return [values[i] for i in np.argsort(-counts, kind="stable")[:VALUES]]
+
+
+def _run_up_to(values: np.ndarray, limit: np.generic) -> bool:
+    """Tell whether values run up to their limit: bright atoms or dark ground, cut off there."""
+    others = values[values != limit]
+    if not others.size:
+        return False
+    low, high, least, most = np.quantile(others, [0.1, 0.9, 0.005, 0.995])
+    nearest = most if limit > most else least
+    return bool(abs(float(limit) - nearest) < GAP * (high - low))
 
 
 def _improbable(same: np.ndarray, smallest: int) -> np.ndarray:

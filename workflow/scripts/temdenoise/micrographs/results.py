@@ -12,24 +12,33 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic, read_json, write_json
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.images.storage import Images, write_images
+from temdenoise.micrographs.formats import ENDINGS as READ
 from temdenoise.micrographs.marked import LAYERS, NAMES, MarkedFrame
 from temdenoise.micrographs.readers import Micrograph
-from temdenoise.micrographs.writers import own_format, write_own, write_tiff
+from temdenoise.micrographs.result_formats import BITS, RESULT_FORMATS, WRITTEN_AS
+from temdenoise.micrographs.writers import (
+    Scale,
+    own_format,
+    scale_of,
+    write_image,
+    write_own,
+)
 
 if TYPE_CHECKING:  # files are named and refused before PyTorch is imported
     from temdenoise.learning.description import ModelDescription
     from temdenoise.micrographs.marks import Marks
     from temdenoise.micrographs.stack import Judged, Result
 
+IMAGES = ("denoised", "sigma", "gaussian")
+"""Images that are always written, or may be (the Gaussian)."""
+
 ENDINGS = {
-    "denoised": "_denoised.tif",
-    "sigma": "_sigma.tif",
-    "gaussian": "_gaussian.tif",
+    "eyes": "_denoised.png",
     "page": "_summary.html",
     "picture": "_summary.png",
     "numbers": "_summary.json",
 }
-"""What is always written, or may be (the Gaussian)."""
+"""What is always written besides."""
 
 MARKED = {"marked": "_marked.tif"}
 """What figure 3 shows."""
@@ -38,8 +47,62 @@ FIGURE = {kind: f"_figure_3.{kind}" for kind in ("pdf", "png", "csv")}
 """Figure 3 itself."""
 
 
+@dataclass(frozen=True)
+class Output:
+    """Where results are written, and how.
+
+    Attributes
+    ----------
+    folder
+        To write to.
+    file
+        The denoised image itself, if it was named; None: named like the input.
+    format
+        Of the images, one of `RESULT_FORMATS`; None: TIFF, and the input's own format beside it.
+    bits
+        Of the images, see `writers.write_image`.
+    """
+
+    folder: Path
+    file: Path | None = None
+    format: str | None = None
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("format", self.format, (None, *RESULT_FORMATS)),
+            ("bits", self.bits, BITS),
+        ):
+            if value not in known:
+                expected = ", ".join(str(one) for one in known if one is not None)
+                raise DataError(f"{name} = {value!r}: expected one of {expected}")
+
+    @classmethod
+    def at(cls, path: str | Path, *, format: str | None = None, bits: int = 32) -> "Output":
+        """Take a path for a folder, or, by its ending, for the name of the denoised image.
+
+        Raises
+        ------
+        DataError
+            If it is a file that is no image that can be written, or has the ending of a
+            format other than the one that is asked for.
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if path.is_dir() or not (
+            path.is_file() or ending in WRITTEN_AS or ending.removeprefix(".") in READ
+        ):
+            return cls(path, format=format, bits=bits)
+        expected = f"expected a folder, or an ending of {', '.join(WRITTEN_AS)}"
+        if ending not in WRITTEN_AS:
+            raise DataError(f"{path}: the name of a file in which no result can be; {expected}")
+        if format not in (None, WRITTEN_AS[ending]):
+            raise DataError(f"{path}: the ending is not that of --format {format}; give one alone")
+        return cls(path.parent, file=path, format=WRITTEN_AS[ending], bits=bits)
+
+
 def files_of(
-    micrograph: Micrograph, folder: Path, *, marked: bool = False, figure: bool = False
+    micrograph: Micrograph, output: Output, *, marked: bool = False, figure: bool = False
 ) -> dict[str, Path]:
     """Name the files that are written about a micrograph.
 
@@ -47,26 +110,37 @@ def files_of(
     ----------
     micrograph
         The micrograph.
-    folder
-        To write to.
+    output
+        Where to write to, and how.
     marked, figure
         Whether what figure 3 shows is stored, and figure 3 is drawn of it as well.
     """
-    endings = ENDINGS | (MARKED if marked or figure else {}) | (FIGURE if figure else {})
+    suffix = RESULT_FORMATS[output.format or "tiff"]
+    endings = {key: f"_{key}{suffix}" for key in IMAGES} | ENDINGS
+    endings |= (MARKED if marked or figure else {}) | (FIGURE if figure else {})
     own = own_format(micrograph)
-    if own:
+    if own and output.format is None:
         endings["own"] = f"_denoised{own}"
-    return {key: folder / f"{micrograph.name}{ending}" for key, ending in endings.items()}
+    name = output.file.stem.removesuffix("_denoised") if output.file else micrograph.name
+    files = {key: output.folder / f"{name}{ending}" for key, ending in endings.items()}
+    return files if output.file is None else files | {"denoised": output.file}
 
 
 def is_result(path: Path) -> bool:
-    """Tell whether an image was written by this program: its summary lies beside it."""
+    """Tell whether an image was written by this program: a summary beside it names it."""
     stem = path.name.removesuffix(path.suffix)
-    for ending in (*ENDINGS.values(), *MARKED.values()):
-        own = ending.partition(".")[0]
-        if stem.endswith(own):
-            return path.with_name(f"{stem.removesuffix(own)}{ENDINGS['numbers']}").is_file()
-    return False
+    own = {ending.partition(".")[0] for ending in (*ENDINGS.values(), *MARKED.values())}
+    own |= {f"_{key}" for key in IMAGES}
+    for ending in own:
+        if stem.endswith(ending):
+            numbers = path.with_name(f"{stem.removesuffix(ending)}{ENDINGS['numbers']}")
+            if numbers.is_file():
+                return True
+    try:
+        written = read_json(path.with_name(f"{stem}{ENDINGS['numbers']}"))["files"]
+        return path.name in written.values()
+    except (OSError, DataError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def replaced_file(files: Mapping[str, Path], micrograph: Micrograph) -> str | None:
@@ -161,6 +235,9 @@ def summary_of(
         "frames": result.numbers,
         "broken_frames": {str(k): v for k, v in result.broken.items()},
         "shown_frame": result.worst.frame.number,
+        # filled in when they are written
+        "files": {},
+        "scales": {},
     }
 
 
@@ -206,6 +283,8 @@ class Drawn:
 
     Attributes
     ----------
+    eyes
+        The denoised image as PNG, with a scale bar.
     picture, page
         The summary as PNG, and the page around it as HTML.
     numbers
@@ -214,14 +293,34 @@ class Drawn:
         What figure 3 shows, if it is to be stored.
     """
 
+    eyes: bytes
     picture: bytes
     page: str
     numbers: Mapping[str, Any]
     marked: Images | None = None
 
 
+def scales_of(result: "Result", output: Output) -> dict[str, Scale]:
+    """Choose how whole numbers stand for the values of each image; empty for 32 bits."""
+    if output.bits == 32:
+        return {}
+    images = {key: getattr(result, key) for key in IMAGES}
+    scales = {
+        key: scale_of(image, result.sigma, output.bits)
+        for key, image in images.items()
+        if image is not None
+    }
+    # the bytes of MRC have a sign
+    signed = output.format == "mrc" and output.bits == 8
+    return {key: scale.signed if signed else scale for key, scale in scales.items()}
+
+
 def write_results(
-    files: Mapping[str, Path], micrograph: Micrograph, result: "Result", drawn: Drawn
+    files: Mapping[str, Path],
+    micrograph: Micrograph,
+    result: "Result",
+    drawn: Drawn,
+    scales: Mapping[str, Scale],
 ) -> None:
     """Write all that belongs to a micrograph, each file whole or not at all.
 
@@ -235,19 +334,25 @@ def write_results(
         What became of it.
     drawn
         What was drawn of it.
+    scales
+        See `scales_of`.
     """
     sampling: PixelSize = result.worst.frame.sampling
-    write_tiff(files["denoised"], result.denoised, sampling=sampling, quantity="denoised")
-    write_tiff(files["sigma"], result.sigma, sampling=sampling, quantity="sigma (68 %)")
-    if result.gaussian is not None:
-        write_tiff(files["gaussian"], result.gaussian, sampling=sampling, quantity="Gaussian")
-    elif files["gaussian"].exists():
-        # of an earlier run with another model: it would seem to belong to this one
-        files["gaussian"].unlink()
+    quantities = {"denoised": "denoised", "sigma": "sigma (68 %)", "gaussian": "Gaussian"}
+    for key, quantity in quantities.items():
+        image = getattr(result, key)
+        if image is not None:
+            write_image(
+                files[key], image, sampling=sampling, quantity=quantity, scale=scales.get(key)
+            )
+        elif files[key].exists():
+            # of an earlier run with another model: it would seem to belong to this one
+            files[key].unlink()
     if "own" in files:
         write_own(files["own"], micrograph, result.denoised, sampling=sampling)
-    with atomic(files["picture"]) as temporary:
-        temporary.write_bytes(drawn.picture)
+    for key, content in (("eyes", drawn.eyes), ("picture", drawn.picture)):
+        with atomic(files[key]) as temporary:
+            temporary.write_bytes(content)
     with atomic(files["page"]) as temporary:
         # a name that is no text in UTF-8 is part of the page, too
         temporary.write_text(drawn.page, encoding="utf-8", errors="replace")

@@ -1,7 +1,9 @@
 """An image or a stack: every frame analysed, denoised, weighed and judged, each step once."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,8 @@ from temdenoise.foundation.modes import ImageMode, mode_by_contrast
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.learning.inference import Model
 from temdenoise.measuring.lattice import PixelCheck, check
-from temdenoise.measuring.spectrum import Spectrum, middle, spectrum
-from temdenoise.micrographs import denoising
+from temdenoise.measuring.spectrum import Spectrum, spectrum
+from temdenoise.micrographs import denoising, memory
 from temdenoise.micrographs.denoising import Answer, Fit
 from temdenoise.micrographs.evidence import (
     SMALLEST,
@@ -29,9 +31,13 @@ from temdenoise.micrographs.evidence import (
 )
 from temdenoise.micrographs.formats.base import Values
 from temdenoise.micrographs.frame import Frame, analyse, contrast_of
+from temdenoise.micrographs.frame_store import FrameStore, require_space
 from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
 from temdenoise.micrographs.verdict import TITLES, Evidence, Verdict, judge
 from temdenoise.micrographs.weighing import Support, Weighed, estimate_support, weighed
+
+RESULTS = 3
+"""Images made of each frame, at most: denoised, its sigma, and the Gaussian's."""
 
 GAINS = (0.5, 0.71, 1.0, 1.41)
 """Intensity scales tried on the held-out quarters, relative to that of the lattice's contrast."""
@@ -180,7 +186,8 @@ class Result:
     Attributes
     ----------
     denoised, sigma
-        float32, shape of the input; NaN in frames that could not be denoised.
+        float32, shape of the input; NaN in frames that could not be denoised. Where a frame holds
+        no data it is as recorded, and sigma NaN.
     gaussian
         The same smoothed by the Gaussian that predicted best, if that is to be preferred.
     worst
@@ -191,12 +198,17 @@ class Result:
         Message by number of the frame that could not be denoised.
     """
 
-    denoised: np.ndarray
-    sigma: np.ndarray
-    gaussian: np.ndarray | None
+    denoised: Values
+    sigma: Values
+    gaussian: Values | None
     worst: Judged
     numbers: list[dict[str, Any]] = field(default_factory=list)
     broken: Mapping[int, str] = field(default_factory=dict)
+
+    def frame(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a denoised frame and its sigma, shape (rows, columns), by its number from 1."""
+        shape = (-1, *self.denoised.shape[-2:])
+        return self.denoised.reshape(*shape)[number - 1], self.sigma.reshape(*shape)[number - 1]
 
 
 Progress = Callable[[int, int], None]
@@ -209,8 +221,9 @@ def denoise_stack(
     sampling: PixelSize,
     lattices: Lattices | None = None,
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> Result:
-    """Denoise an image, or every frame of a stack.
+    """Denoise an image, or every frame of a stack, one after the other.
 
     Parameters
     ----------
@@ -225,17 +238,23 @@ def denoise_stack(
         Crystals that the image may show; default those the model was trained on.
     progress
         Called with the number of frames done and of all.
+    folder
+        Where results wait on the disk until they are written; None: in memory.
 
     Raises
     ------
     DataError
-        If no frame can be denoised.
+        If no frame can be denoised, or there is not enough memory or space on the disk.
     """
     lattices = lattices or Lattices(model.description.spacings)
     frames = data.reshape(-1, *data.shape[-2:])
-    denoised = np.full(frames.shape, np.nan, np.float32)
-    sigma = np.full(frames.shape, np.nan, np.float32)
-    gaussians: dict[int, np.ndarray] = {}
+    if folder is None:
+        memory.require(*frames.shape[1:], frames=len(frames))
+    else:
+        # what waits, and what is then written of it
+        require_space(folder, 2 * RESULTS * 4 * float(math.prod(frames.shape)))
+    denoised, sigma = FrameStore(data.shape, folder), FrameStore(data.shape, folder)
+    gaussian: FrameStore | None = None
     numbers: list[dict[str, Any]] = []
     broken: dict[int, str] = {}
     worst: Judged | None = None
@@ -246,26 +265,28 @@ def denoise_stack(
         except DataError as error:
             broken[index + 1] = str(error)
         else:
-            denoised[index], sigma[index] = result.denoised, result.sigma
-            numbers.append(judged.numbers())
+            denoised.put(index, frame.as_recorded(recorded, result.denoised))
+            sigma.put(index, frame.as_recorded(np.nan, result.sigma))
             if judged.verdict.use_gaussian and judged.score is not None:
-                gaussians[index] = gaussian_filter(frame.image, judged.score.sigma, mode="mirror")
+                if gaussian is None:
+                    gaussian = FrameStore(data.shape, folder)
+                    for before in range(index):
+                        gaussian.put(before, denoised.get(before))
+                smooth = gaussian_filter(frame.image, judged.score.sigma, mode="mirror")
+                gaussian.put(index, frame.as_recorded(recorded, smooth))
+            elif gaussian is not None:
+                gaussian.put(index, denoised.get(index))
+            numbers.append(judged.numbers())
             if worst is None or _badness(judged) > _badness(worst):
                 worst = judged
         if progress:
             progress(index + 1, len(frames))
     if worst is None:
         raise DataError("; ".join(dict.fromkeys(broken.values())))
-    gaussian = None
-    if gaussians:
-        gaussian = denoised.copy()
-        for index, smooth in gaussians.items():
-            gaussian[index] = smooth
-    shape = data.shape
     return Result(
-        denoised=denoised.reshape(shape),
-        sigma=sigma.reshape(shape),
-        gaussian=None if gaussian is None else gaussian.reshape(shape),
+        denoised=denoised.values,
+        sigma=sigma.values,
+        gaussian=None if gaussian is None else gaussian.values,
         worst=worst,
         numbers=numbers,
         broken=broken,
@@ -286,7 +307,8 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
     result, seam = _restored(frame, frame.image, model, fitted, sampling)
     residual, of_residual = residual_of(frame, result)
     invented = invention(frame, result)
-    mode = mode_by_contrast(contrast_of(middle(result.denoised) - middle(result.slow)))
+    structure = result.denoised[frame.centre] - result.slow[frame.centre]
+    mode = mode_by_contrast(contrast_of(structure))
     pixel_check = check(
         frame.ring,
         sampling,
@@ -319,12 +341,12 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
         verdict=judge(seen),
         seam=seam / max(frame.noise.sigma, 1e-300),
         shown=Shown(
-            before=middle(frame.image).copy(),
-            after=middle(result.denoised).copy(),
-            sigma=middle(result.sigma).copy(),
-            slow=middle(result.slow).copy(),
+            before=frame.image[frame.centre].copy(),
+            after=result.denoised[frame.centre].copy(),
+            sigma=result.sigma[frame.centre].copy(),
+            slow=result.slow[frame.centre].copy(),
             spectrum_before=frame.spectrum,
-            spectrum_after=spectrum(result.denoised, sampling),
+            spectrum_after=spectrum(result.denoised[frame.window], sampling),
             spectrum_difference=of_residual,
         ),
     )
@@ -346,13 +368,15 @@ def _restored(
         return denoising.answer(model, part, fitted, sampling)
 
     rings = frame.spectrum if whole else spectrum(image, sampling)
-    support = estimate_support(ask, image, frame.noise, rings, sampling)
+    measured = image[frame.window] if whole else image
+    support = estimate_support(ask, measured, frame.noise, rings, sampling)
     return weighed(answer, support), answer.seam
 
 
 def _score(frame: Frame, model: Model) -> Score | None:
     """Score on held-out quarters, which have twice the pixel size and the same noise."""
-    if min(frame.image.shape) < SMALLEST:
+    measured = frame.measured
+    if min(measured.shape) < SMALLEST:
         return None
     coarse = PixelSize(2 * frame.sampling.rows, 2 * frame.sampling.columns)
     fitted = denoising.fit(frame.level, frame.noise, model.description, coarse)
@@ -369,5 +393,5 @@ def _score(frame: Frame, model: Model) -> Score | None:
         # network that standardises what it sees gives the same answer at every scale
         chosen = GAINS.index(1.0)
     else:
-        chosen = best_of([with_gain(factor) for factor in GAINS], frame.image, frame.noise)
-    return quarter_score(with_gain(GAINS[chosen]), frame.image, frame.noise, chosen=chosen)
+        chosen = best_of([with_gain(factor) for factor in GAINS], measured, frame.noise)
+    return quarter_score(with_gain(GAINS[chosen]), measured, frame.noise, chosen=chosen)

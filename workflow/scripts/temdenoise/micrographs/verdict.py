@@ -258,9 +258,11 @@ def areas_without_data(seen: Evidence) -> Finding | None:
     """Find parts of the frame that hold no data."""
     if not seen.frame.no_data.fraction > LITTLE_DATA:
         return None
-    text = seen.frame.no_data.text
-    remedy = "cut the image to where it holds data: their rims are taken for structure"
-    return Finding("areas_without_data", Weight.DOUBT, text, (remedy,))
+    rows, columns = (part.stop - part.start for part in seen.frame.window)
+    text = f"{seen.frame.no_data.text}; they are as recorded in the result, without a sigma"
+    if (rows, columns) != seen.frame.image.shape:
+        text += f", and what is measured is measured on {rows} x {columns} pixels with data"
+    return Finding("areas_without_data", Weight.DOUBT, text)
 
 
 def outlier_pixels(seen: Evidence) -> Finding | None:

@@ -12,19 +12,9 @@ import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.quantities import PixelSize
-from temdenoise.micrographs.formats import Content, Stored, Values, written_as
+from temdenoise.micrographs.formats import Content, Values, each_image, written_as
 from temdenoise.micrographs.readers import Micrograph
-
-RESULT_FORMATS: Mapping[str, str] = {
-    "tiff": ".tif",
-    "mrc": ".mrc",
-    "npy": ".npy",
-    "hspy": ".hspy",
-}
-"""Formats that a result can be asked for in, and their endings."""
-
-BITS = (32, 16, 8)
-"""Depths that a result can be asked for in."""
+from temdenoise.micrographs.result_formats import RESULT_FORMATS, WRITTEN_AS
 
 ROUNDING = 1e-3
 """Maximum rounding of 32-bit numbers, over the standard deviation of the image."""
@@ -38,34 +28,33 @@ class Scale:
     ----------
     offset, step
         In the unit of the image.
+    bits
+        Of the whole numbers: 16 or 8.
+    least
+        The least whole number: 0, or below it if they have a sign.
     """
 
     offset: float
     step: float
+    bits: int
+    least: int = 0
 
     @property
-    def text(self) -> str:
-        """The scale in words."""
-        return f"value = {self.offset:.9g} + {self.step:.9g} * stored"
+    def signed(self) -> "Scale":
+        """The same by whole numbers with a sign."""
+        least = -(2 ** (self.bits - 1))
+        return Scale(self.offset - least * self.step, self.step, self.bits, least)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the whole numbers."""
+        return np.dtype(f"{'i' if self.least else 'u'}{self.bits // 8}")
 
-def write_tiff(
-    path: str | os.PathLike[str], data: Values, *, sampling: PixelSize, quantity: str
-) -> None:
-    """Write TIFF that ImageJ, HyperSpy and Gatan's programs open calibrated.
-
-    Parameters
-    ----------
-    path
-        The TIFF to write.
-    data
-        Shape (..., rows, columns).
-    sampling
-        Pixel size along rows and columns [Å]; stored in nm.
-    quantity
-        What the values are, for the labels of the slices.
-    """
-    write_image(path, data, sampling=sampling, quantity=quantity)
+    def stored(self, image: np.ndarray) -> np.ndarray:
+        """Return the whole numbers for values; NaN becomes the least."""
+        counted = np.round((image.astype(np.float64) - self.offset) / self.step)
+        most = self.least + 2**self.bits - 1
+        return np.clip(np.nan_to_num(counted, nan=self.least), self.least, most).astype(self.dtype)
 
 
 def write_image(
@@ -74,50 +63,43 @@ def write_image(
     *,
     sampling: PixelSize,
     quantity: str,
-    bits: int = 32,
-) -> Scale | None:
+    scale: Scale | None = None,
+) -> None:
     """Write an image or a stack in the format of the ending, calibrated.
 
     Parameters
     ----------
     path
-        The file to write, with an ending of `RESULT_FORMATS`.
+        The file to write, with an ending of `WRITTEN_AS`.
     data
         Shape (..., rows, columns). Values of 64 bits stay so where 32 would round them.
     sampling
         Pixel size along rows and columns [Å]; stored in nm (MRC: in Å).
     quantity
         What the values are.
-    bits
-        One of `BITS`: 32 for floating-point numbers; 16 or 8 for whole ones, scaled linearly
-        so that their range is filled. NaN becomes the least of them.
-
-    Returns
-    -------
-    Scale or None
-        How whole numbers stand for values; None for floating-point ones.
+    scale
+        How whole numbers stand for values (`scale_of`), which is stored as well where the format
+        has a place for it (not in .npy); None: floating-point numbers.
 
     Raises
     ------
     DataError
-        If the format or the depth is none that can be written.
+        If the format is none that can be written.
     """
     path = Path(path)
-    entry = written_as(path)
-    if entry is None or entry.write is None or path.suffix.lower() not in RESULT_FORMATS.values():
+    format = WRITTEN_AS.get(path.suffix.lower())
+    entry = written_as(Path(f"a{RESULT_FORMATS[format]}")) if format else None
+    if entry is None or entry.write is None:
         raise DataError(
             f"{path}: results are not written in this format; expected an ending of "
-            f"{', '.join(RESULT_FORMATS.values())}"
+            f"{', '.join(WRITTEN_AS)}"
         )
-    if bits not in BITS:
-        raise DataError(f"--bits {bits}: expected one of {', '.join(map(str, BITS))}")
     frames = data.reshape(-1, *data.shape[-2:])
     metadata: dict[str, Any] = {
         "General": {"title": quantity},
         "Signal": {"quantity": quantity, "signal_type": ""},
     }
-    scale = None
-    if bits == 32:
+    if scale is None:
         values = _floats(frames)
         if values.dtype.itemsize > 4 and entry.name == "mrc":
             raise DataError(
@@ -125,7 +107,7 @@ def write_image(
                 "rounded away), which MRC does not have; write TIFF or .npy"
             )
     else:
-        values, scale = _whole_numbers(frames, bits, signed=entry.name == "mrc" and bits == 8)
+        values = each_image(frames, scale.dtype, scale.stored)
         metadata["Signal"]["Noise_properties"] = {
             "Variance_linear_model": {"gain_factor": scale.step, "gain_offset": scale.offset}
         }
@@ -150,14 +132,6 @@ def write_image(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         entry.write(path, Content(values, axes=axes, metadata=metadata))
-    return scale
-
-
-def _converted(frames: Values, dtype: Any, change: Any) -> Values:
-    """Convert image by image; a stack that stays in its file stays there."""
-    if isinstance(frames, np.ndarray) and not isinstance(frames, np.memmap):
-        return np.asarray(change(frames))
-    return Stored(frames.shape, dtype, lambda index: np.asarray(change(np.asarray(frames[index]))))
 
 
 def _floats(frames: Values) -> Values:
@@ -172,27 +146,30 @@ def _floats(frames: Values) -> Values:
             ):
                 dtype = np.float64
                 break
-    return _converted(frames, dtype, lambda frame: frame.astype(dtype, copy=False))
+    return each_image(frames, dtype, lambda frame: frame.astype(dtype, copy=False))
 
 
-def _whole_numbers(frames: Values, bits: int, *, signed: bool) -> tuple[Values, Scale]:
+def scale_of(values: Values, sigma: Values, bits: int) -> Scale:
+    """Choose how whole numbers stand for values: linearly, their range filled.
+
+    Parameters
+    ----------
+    values
+        Shape (..., rows, columns).
+    sigma
+        Likewise; where it is NaN the values are no data, and may be cut off.
+    bits
+        16 or 8.
+    """
     low, high = np.inf, -np.inf
-    for frame in frames:
-        finite = frame[np.isfinite(frame)]
+    for index in np.ndindex(*values.shape[:-2]):
+        frame = values[index]
+        finite = frame[np.isfinite(frame) & np.isfinite(sigma[index])]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     if low > high:
         low = high = 0.0
-    dtype = np.dtype(f"{'i' if signed else 'u'}{bits // 8}")
-    most = 2**bits - 1
-    step = (high - low) / most or 1.0
-    least = int(np.iinfo(dtype).min)
-
-    def change(frame: np.ndarray) -> np.ndarray:
-        counted = np.nan_to_num(np.round((frame.astype(np.float64) - low) / step), nan=0.0)
-        return (np.clip(counted, 0, most) + least).astype(dtype)
-
-    return _converted(frames, dtype, change), Scale(offset=low - least * step, step=step)
+    return Scale(offset=low, step=(high - low) / (2**bits - 1) or 1.0, bits=bits)
 
 
 def own_format(micrograph: Micrograph) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from PIL import Image
 
 from temdenoise.foundation.modes import IMAGE_MODES
 from temdenoise.foundation.quantities import PixelSize
@@ -55,6 +56,47 @@ def summarise(judged: Judged, summary: Mapping[str, Any]) -> tuple[bytes, str]:
         )
     )
     return picture, page
+
+
+LARGEST = 2048
+"""Largest side of the picture for eyes [pixels]."""
+
+SMALLEST = 512
+"""Smallest side of it that is not enlarged [pixels]."""
+
+
+def for_eyes(image: np.ndarray, sigma: np.ndarray, sampling: PixelSize) -> bytes:
+    """Draw a denoised image alone, with a scale bar.
+
+    Parameters
+    ----------
+    image, sigma
+        Shape (rows, columns); where sigma is NaN there are no data.
+    sampling
+        Pixel size [Å].
+
+    Returns
+    -------
+    bytes
+        PNG in grey; black and white are the 0.2 and 99.8 % quantiles of the data.
+    """
+    step = -(-max(image.shape) // LARGEST)
+    rows, columns = (n // step * step for n in image.shape)
+    blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step)
+    shown = blocks.mean(axis=(1, 3))
+    low, high = np.quantile(image[np.isfinite(sigma)], [0.002, 0.998])
+    pixel = PixelSize(sampling.rows * step, sampling.columns * step)
+    height, width = (n * size / pixel.side for n, size in zip(shown.shape, pixel, strict=True))
+    enlarged = max(1, round(SMALLEST / max(height, width)))
+    buffer = io.BytesIO()
+    with journal():
+        drawn = plt.figure(figsize=(enlarged * width / 150, enlarged * height / 150))
+        _picture(drawn.add_axes((0, 0, 1, 1)), shown, pixel, "", vmin=low, vmax=high, bar=True)
+        drawn.savefig(buffer, format="png", dpi=150, bbox_inches=None, pad_inches=0)
+        plt.close(drawn)
+    grey = io.BytesIO()
+    Image.open(buffer).convert("L").save(grey, format="png", optimize=True)
+    return grey.getvalue()
 
 
 def figure(judged: Judged) -> Figure:

@@ -17,7 +17,7 @@ from temdenoise import api
 from temdenoise.foundation.errors import DataError
 from temdenoise.learning.inference import Model
 from temdenoise.micrographs import models
-from temdenoise.micrographs.frame import mode_of
+from temdenoise.micrographs.frame import first_look, mode_of
 from temdenoise.micrographs.hyperspy_signals import check_images, pixel_size_of, signal_with
 
 
@@ -65,7 +65,7 @@ def _lazily(signal: Any, model: Model | str | Path) -> tuple[Any, Any]:
     data = signal.data
     if not isinstance(model, Model):
         if model == models.AUTO:
-            first = np.asarray(data[(0,) * (data.ndim - 2)])
+            _, first = first_look(np.asarray(data[(0,) * (data.ndim - 2)]))
             model = models.choose(mode_of(first, sampling))[1]
         else:
             model = models.named(model)[1]
