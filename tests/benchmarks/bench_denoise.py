@@ -117,7 +117,7 @@ def bm3d() -> dict:
     """BM3D against the network on one image."""
     image = np.random.default_rng(0).random((512, 512))
     act = BASELINES["bm3d"].apply
-    other = seconds(lambda: act(image, parameter=1.0, sigma=0.2), 1)
+    other = seconds(lambda: act(image, sigma=0.2), 1)
     model = denoiser()
     ours = seconds(lambda: model.denoise(image))
     return {

@@ -461,6 +461,7 @@ def test_the_interface_is_what_it_says():
         "Denoised",
         "Model",
         "Options",
+        "Output",
         "__version__",
         "denoise",
         "load_model",

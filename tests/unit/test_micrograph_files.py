@@ -188,7 +188,7 @@ def test_missing_empty_and_unknown_files(tmp_path):
         with pytest.raises(DataError, match="empty"):
             read(tmp_path / name)
     (tmp_path / "notes.dm4").write_text("kV 60, 8 pm")
-    with pytest.raises(DataError, match="not a Gatan DM3 or DM4"):
+    with pytest.raises(DataError, match="by its content not Gatan DM3 or DM4"):
         read(tmp_path / "notes.dm4")
     (tmp_path / "notes.txt").write_text("kV 60, 8 pm")
     with pytest.raises(DataError, match=r"neither its content nor its ending '.txt'"):

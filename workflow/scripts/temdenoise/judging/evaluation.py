@@ -11,7 +11,7 @@ from temdenoise.foundation.sequences import evenly_spaced
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NoiseOptions, corrupt
 from temdenoise.images.storage import forget
-from temdenoise.judging.classical import BASELINES, tune
+from temdenoise.judging.classical import BASELINES, Setting, tune
 from temdenoise.judging.crystals import KEYS, Rows, by_crystal, pooled
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import ComparedDefects
@@ -20,7 +20,7 @@ from temdenoise.learning.inference import Model
 
 Denoise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 Sites = Sequence[Sequence[Mapping[str, Any]]]
-Settings = Mapping[float, Mapping[str, tuple[float | None, float]]]
+Settings = Mapping[float, Mapping[str, tuple[Setting, float]]]
 
 TUNED = 64
 """Frames of each C that classical methods are tuned on, or fewer; bounds memory and time."""
@@ -157,7 +157,7 @@ class Method:
     model: Model | None = None
 
 
-def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
+def tuned(data: DataSet) -> dict[float, dict[str, tuple[Setting, float]]]:
     """Tune every classical method that is installed, for each C.
 
     Parameters
@@ -168,7 +168,7 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
     Returns
     -------
     dict
-        By C and name of the method: its parameter, and the noise's root mean square.
+        By C and name of the method: what is set of it, and the noise's root mean square.
     """
     return {
         c_noise: {
@@ -187,7 +187,7 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[float | None, float]]]:
 
 
 def methods(
-    models: Sequence[Model], settings: Mapping[str, tuple[float | None, float]]
+    models: Sequence[Model], settings: Mapping[str, tuple[Setting, float]]
 ) -> Iterator[Method]:
     """List everything that is compared at one C.
 
@@ -196,17 +196,17 @@ def methods(
     models
         Trained denoisers.
     settings
-        Parameter and sigma of each classical method, see `tuned`.
+        What is set of each classical method, and sigma, see `tuned`.
     """
-    for name, (parameter, sigma) in settings.items():
+    for name, (setting, sigma) in settings.items():
 
         def classical(
             noisy: np.ndarray,
             name: str = name,
-            parameter: float | None = parameter,
+            setting: Setting = setting,
             sigma: float = sigma,
         ) -> tuple[np.ndarray, None]:
-            return BASELINES[name].apply(noisy, parameter=parameter, sigma=sigma), None
+            return BASELINES[name].apply(noisy, sigma=sigma, **setting), None
 
         yield Method(name, "", classical)
     for model in models:
@@ -352,12 +352,12 @@ def evaluate_noise(
                 "method": name,
                 "noise": conditions.noise,
                 "c_noise": c,
-                "parameter": parameter,
+                "setting": " ".join(f"{key}={value:g}" for key, value in setting.items()),
                 "sigma": sigma,
             }
             for c, chosen in settings.items()
-            for name, (parameter, sigma) in chosen.items()
-            if parameter is not None
+            for name, (setting, sigma) in chosen.items()
+            if setting
         ],
     }
     if n_crystals > 1:

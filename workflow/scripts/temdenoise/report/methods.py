@@ -51,7 +51,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "CNN of this noise", "#0072B2", "o", "of this noise", "One network for each noise"
         ),
         "universal": Method("Universal CNN", "#009E73", "D", "universal", "The universal network"),
+        "local_bragg": Method("Local Bragg filter"),
         "nl_means": Method("Non-local means"),
+        "radial_wiener": Method("Radial Wiener filter"),
         "bm3d": Method("BM3D"),
     }
 )
