@@ -175,13 +175,13 @@ def test_fidelity_has_the_columns_of_its_definition(tables):
     wanted = (
         "method trained_on noise c_noise region pore_centre_rmse_pm roundness_bias "
         "roundness_rmse defect_precision defect_recall defect_f1 seam_ratio "
-        "tiled_minus_whole_max invented_per_nm2 coverage_68 n_images"
+        "tiled_minus_whole_max invented_per_nm2 invented_per_nm2_high coverage_68 n_images"
     )
     assert set(wanted.split()) <= set(tables.fidelity[0])
     assert len({tuple(row) for row in tables.fidelity}) == 1
 
 
-def test_fidelity_of_what_is_known(tables):
+def test_fidelity_of_what_is_known(tables, data):
     table = by_method(tables.fidelity)
     cnn, raw = table["cnn", "gaussian", 0.1], table["raw", "", 0.1]
     # a network that does nothing is the raw image
@@ -200,6 +200,12 @@ def test_fidelity_of_what_is_known(tables):
     assert flat["pore_centre_rmse_pm"] == flat["roundness_bias"] == ""
     assert flat["pore_f1"] == flat["invented_per_nm2"] == 0
     assert table["raw", "", 0.4]["invented_per_nm2"] > 0.1
+    noisy = table["raw", "", 0.4]
+    assert noisy["invented_per_nm2_high"] > noisy["invented_per_nm2"]
+    # none seen may still be three expected, once in twenty times
+    border = calibrate(data.clean, [[], []], sampling=0.2).border
+    area = 2 * (191 - 2 * border) ** 2 * 0.02**2  # of two featureless images, in nm²
+    assert flat["invented_per_nm2_high"] == pytest.approx(-np.log(0.05) / area, rel=1e-3)
     assert table["gaussian_blur", "", 0.1]["pore_f1"] > 0.99
 
 

@@ -15,6 +15,7 @@ from temdenoise.judging.classical import BASELINES, Setting, tune
 from temdenoise.judging.crystals import KEYS, Rows, by_crystal, pooled
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import ComparedDefects
+from temdenoise.judging.intervals import proportion
 from temdenoise.judging.merits import FIDELITY, QUALITY, DenoisedImage, Measured, Tiling, Truth
 from temdenoise.learning.inference import Model
 
@@ -28,7 +29,12 @@ TUNED = 64
 TILED = 2
 """Images of each C that are also denoised in small tiles, which takes six times as long."""
 
-COLUMNS = {"defects": ("crystal", *KEYS, "kind", "element", "n_defects", "found", "recall")}
+RECALL = ("recall_low", "recall_high")
+"""Limits of the interval of a recall, see `intervals.proportion`."""
+
+COLUMNS = {
+    "defects": ("crystal", *KEYS, "kind", "element", "n_defects", "found", "recall", *RECALL)
+}
 """Columns of the tables that may have no rows."""
 
 
@@ -66,7 +72,8 @@ class Tables(NamedTuple):
     frames
         method, c_noise, region, image, ms_ssim of every frame that these networks denoised.
     defects
-        One row per method, C and kind of defect: kind, element, n_defects, found, recall.
+        One row per method, C and kind of defect: kind, element, n_defects, found, recall and the
+        limits of its interval.
     """
 
     quality: Rows
@@ -435,7 +442,7 @@ def featureless_images(data: DataSet, c_noise: float, conditions: Conditions) ->
 
 
 def rows_by_kind(defects: Sequence[ComparedDefects]) -> Rows:
-    """Return one row per kind of defect: kind, element, n_defects, found, recall.
+    """Return one row per kind of defect: kind, element, n_defects, found, recall and its limits.
 
     Parameters
     ----------
@@ -453,6 +460,7 @@ def rows_by_kind(defects: Sequence[ComparedDefects]) -> Rows:
             "n_defects": int(true),
             "found": int(found),
             "recall": float(found / true),
+            **dict(zip(RECALL, proportion(int(found), int(true)), strict=True)),
         }
         for (kind, element), (true, found) in sorted(total.items())
     ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from temdenoise.judging import fidelity
 from temdenoise.judging.detector import Detector, Features
+from temdenoise.judging.intervals import CONFIDENCE, rate
 from temdenoise.judging.metrics import ms_ssim, psnr
 from temdenoise.learning.inference import Model
 
@@ -289,9 +290,20 @@ def _known_mean(values: Sequence[float | None], detector: Detector) -> Cell:
 
 
 def _per_nm2(values: Sequence[tuple[int, float]], detector: Detector) -> Cell:
-    found = sum(number for number, _ in values)
-    area = sum(pixels for _, pixels in values) * (detector.sampling / 10) ** 2
+    found, area = _invented_on(values, detector)
     return _or_empty(found / area if area else None)
+
+
+def _per_nm2_high(values: Sequence[tuple[int, float]], detector: Detector) -> Cell:
+    """Upper limit of the rate, one-sided."""
+    found, area = _invented_on(values, detector)
+    return rate(found, area, confidence=2 * CONFIDENCE - 1)[1] if area else EMPTY
+
+
+def _invented_on(values: Sequence[tuple[int, float]], detector: Detector) -> tuple[int, float]:
+    """Add up what was invented, and the area [nm²]."""
+    area = sum(pixels for _, pixels in values) * (detector.sampling / 10) ** 2
+    return sum(number for number, _ in values), area
 
 
 def _counted(counts: Iterable[Mapping[str, Any]]) -> tuple[int, int, int]:
@@ -328,6 +340,8 @@ FIDELITY = (
     FigureOfMerit("seam_ratio", _seams, _seam_ratio),
     FigureOfMerit("tiled_minus_whole_max", _tiled_minus_whole, _largest),
     FigureOfMerit("invented_per_nm2", _invented, _per_nm2, featureless=True),
+    # of several crystals the mean of their limits, which is no smaller than that of all
+    FigureOfMerit("invented_per_nm2_high", _invented, _per_nm2_high, featureless=True),
     FigureOfMerit("coverage_68", _covered, _known_mean),
     FigureOfMerit("n_images", _one, _sum),
 )
