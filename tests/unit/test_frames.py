@@ -43,7 +43,12 @@ def test_few_saturated_and_missing_pixels_are_borne(noisy):
     assert np.isfinite(frame.image).all()
     assert 6 <= frame.replaced < 6 + 100
     assert frame.outliers == frame.replaced / recorded.size
-    assert frame.saturated == pytest.approx(100 / recorded.size, rel=1e-3)
+    # what is no area without data is saturated pixels
+    assert frame.saturated == 0
+    assert "saturated" in frame.no_data.text
+    assert frame.no_data.fraction == pytest.approx(100 / recorded.size, rel=0.02)
+    limited = np.minimum(noisy, np.quantile(noisy, 0.9))
+    assert analyse(limited, sampling=PIXEL).saturated == pytest.approx(0.1, rel=0.01)
 
 
 def test_what_is_found_in_a_frame_is_found_once(noisy, monkeypatch):

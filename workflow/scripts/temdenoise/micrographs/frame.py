@@ -60,7 +60,8 @@ class Frame:
     outliers
         Their fraction.
     saturated
-        Fraction of the pixels at the largest value, if that looks like a limit; else 0.
+        Fraction of the pixels at the largest value, if that looks like a limit; else 0. Those in
+        areas without data do not count.
     no_data
         Where it holds no data; see `nodata.without_data`.
     window
@@ -207,7 +208,7 @@ _HELD = 4096.0  # of 24 bits, 12 are left for the range
 
 
 def _saturated(frame: np.ndarray, no_data: NoData) -> float:
-    """Return the fraction of saturated pixels; refuse a frame that holds no picture."""
+    """Return the fraction of single saturated pixels; refuse a frame that holds no picture."""
     finite = frame[np.isfinite(frame)]
     if not finite.size:
         raise DataError("every pixel is missing (NaN or infinite)")
@@ -228,15 +229,14 @@ def _saturated(frame: np.ndarray, no_data: NoData) -> float:
             f"values from {low:g} to {high:g}, expected at most {LARGEST:g} either way: divide the "
             "image by a constant"
         )
-    fraction = float(np.mean(finite == high))
+    fraction = float(np.mean(seen == high))
     # values pile up at a limit; without one the largest is as rare as those just below it
-    below = np.mean((finite >= high - (high - low) / 100) & (finite < high))
+    below = np.mean((seen >= high - (high - low) / 100) & (seen < high))
     if not fraction > max(5 * below, 1e-3):
         return 0.0
-    scattered = float(np.mean(seen == high))
-    if scattered > MOST_SATURATED:
+    if fraction > MOST_SATURATED:
         raise DataError(
-            f"{100 * scattered:.0f} % of the pixels are saturated (at {high:g}), expected at most "
+            f"{100 * fraction:.0f} % of the pixels are saturated (at {high:g}), expected at most "
             f"{100 * MOST_SATURATED:.0f} %: the signal there was never recorded; take the image "
             "with less gain"
         )
