@@ -111,9 +111,9 @@ OPTIONS = """          breathing:
               share: *no_share
               limit: {type: number, minimum: 0, maximum: 0.1, default: 0.02, description: Largest.}
 """
-METHOD = '''def opening(noisy: np.ndarray, *, parameter: float, sigma: float) -> np.ndarray:
-    """Grey opening; the parameter is its side [pixels]."""
-    return grey_opening(noisy, size=int(parameter))
+METHOD = '''def opening(noisy: np.ndarray, *, sigma: float, side: float) -> np.ndarray:
+    """Grey opening; side: of the square [pixels]."""
+    return grey_opening(noisy, size=int(side))
 
 
 '''
@@ -184,7 +184,7 @@ ADDED = {
         (
             f"{PACKAGE}/judging/classical.py",
             '        "median": Baseline(',
-            '        "opening": Baseline("grey opening", opening, (3, 5)),\n',
+            '        "opening": Baseline("grey opening", opening, grid(side=(3, 5))),\n',
         ),
         (f"{PACKAGE}/judging/classical.py", "median_filter\n", "grey_opening, "),
     ],
