@@ -46,6 +46,7 @@ def test_target_micrographs(project):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+@pytest.mark.slow
 def test_figure_3_is_drawn_of_what_is_stored(project):
     """Once with the micrograph; then again without the micrograph, its model or the network."""
     figure = "results/figures/figure_3_scan.v2.pdf"
@@ -74,6 +75,7 @@ def two_images(project, rng):
     return project
 
 
+@pytest.mark.slow
 def test_each_image_of_a_file_is_denoised(two_images):
     """A file without an image holds up no other, and is named."""
     folder, graph = two_images / "results/micrographs", "results/figures/workflow.json"

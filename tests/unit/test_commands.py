@@ -1,6 +1,7 @@
 """The command line: what it writes, says and answers."""
 
 import html
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from conftest import ROOT
 from made_up_frames import PIXEL, counts
 from made_up_models import ADF, made_up
 from temdenoise import cli as commands
+from temdenoise.denoise_files import Terminal
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import read_table
 from temdenoise.foundation.modes import image_mode
@@ -441,7 +443,9 @@ def test_the_command_starts_at_once():
     [
         ("cdte_haadf.dm3", (512, 512), 0.1639, "white"),
         ("srtio3_haadf.ser", (1024, 1024), 0.1001, "rows"),
-        ("acquisition.emd", (1024, 1024), 0.1225, "correlated"),
+        pytest.param(
+            *("acquisition.emd", (1024, 1024), 0.1225, "correlated"), marks=pytest.mark.slow
+        ),
         ("mos2_haadf.npy", (512, 512), None, "white"),
     ],
 )
@@ -557,7 +561,7 @@ def test_a_file_of_two_images_does_not_fit_into_one(image, model, tmp_path, caps
 
 @pytest.mark.parametrize(
     ("form", "bits", "dtype"),
-    [("tiff", 16, "u2"), ("tiff", 8, "u1"), ("mrc", 16, "u2"), ("mrc", 8, "i1"), ("hspy", 8, "u1")],
+    [("tiff", 16, "u2"), ("mrc", 8, "i1"), ("hspy", 8, "u1")],
 )
 def test_whole_numbers_with_their_scale(form, bits, dtype, image, model, tmp_path, capsys):
     blank = image.astype(np.float32)
@@ -612,13 +616,15 @@ def test_a_folder_stands_for_its_images(image, model, tmp_path, capsys):
     assert out.count("a.tif") == out.count("b.npy") == 1
 
 
-@pytest.mark.usefixtures("no_page")
-def test_progress_of_a_stack_is_said_by_tenths(image, model, tmp_path, capsys):
-    np.save(tmp_path / "s.npy", np.stack([image[:70, :70]] * 12))
-    code, _, said = run(capsys, "denoise", tmp_path / "s.npy", "--model", model, *SAMPLING)
-    assert code == 0, said
-    assert said.count(" of 12\n") == 10
-    assert "\r" not in said
+def test_progress_of_a_stack_is_drawn_on_a_terminal_and_else_said_by_tenths():
+    said, bar = [], io.StringIO()
+    for done in range(1, 13):
+        Terminal(said.append, said.append).progress(done, 12)
+        Terminal(said.append, said.append, bar).progress(done, 12)
+    assert len(said) == 10
+    assert said[-1] == "  frame 12 of 12"
+    assert bar.getvalue().count("\r") == 12
+    assert bar.getvalue().endswith("frame 12 of 12\n")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.micrographs.formats import FORMATS
 from temdenoise.micrographs.signals import signals
 
-FEW = 4
+FEW = 2
 NUMBER = int(os.environ.get("TEMDENOISE_FUZZ", "2000"))
 DENOISED = 40  # one in so many is denoised as well
 
