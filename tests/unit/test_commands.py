@@ -734,3 +734,17 @@ def test_an_image_that_cannot_be_denoised_costs_no_other_of_its_file(
     code, _, said = run(capsys, "denoise", tmp_path / "two.npz", "--signal", "2", *options)
     assert code == 1
     assert "image 2: every pixel has the same value, 0" in said
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_folder_without_images_costs_no_other_input(image, model, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "a.npy", image)
+    options = ["--model", model, *SAMPLING, "-o", tmp_path / "out"]
+    code, _, said = run(capsys, "denoise", tmp_path / "empty", tmp_path / "a.npy", *options)
+    assert code == 1
+    assert "empty: a folder without images" in said
+    assert "a_denoised.tif" in files(tmp_path / "out")
+    code, out, _ = run(capsys, "inspect", tmp_path / "empty", tmp_path / "a.npy")
+    assert code == 1
+    assert "a.npy" in out

@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 
 import pytest
-from mutated_files import SEEDS, Workers, mutated
+from fuzz_workers import Workers
+from mutated_files import SEEDS, mutated
 from temdenoise.foundation.errors import DataError
 from temdenoise.micrographs.formats import FORMATS
 from temdenoise.micrographs.signals import signals
@@ -71,7 +72,7 @@ def test_a_few_mutated_files_are_read_or_refused(workers):
 
 
 def test_a_worker_that_does_not_answer_is_killed_and_its_file_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr("mutated_files.GIVEN_UP", -1)
+    monkeypatch.setattr("fuzz_workers.GIVEN_UP", -1)
     workers = Workers(1, tmp_path)
     try:
         answers = list(workers.answers([("npy", 0, "denoise"), ("npy", 1, "denoise")]))

@@ -234,8 +234,22 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def _listed(given: Sequence[Path]) -> tuple[list[Path], int]:
+    """List files, and those of folders, each once; also say and count what folders hold none."""
+    from temdenoise.denoise_files import images_at
+
+    found, failed = [], 0
+    for path in given:
+        try:
+            found += images_at(path)
+        except DataError as error:
+            _say(f"error: {error}")
+            failed += 1
+    return list(dict.fromkeys(found)), failed
+
+
 def _denoise(options: argparse.Namespace) -> int:
-    from temdenoise.denoise_files import Request, Terminal, denoise_file, images_at
+    from temdenoise.denoise_files import Request, Terminal, denoise_file
     from temdenoise.micrographs.results import Guard, Output, is_result
 
     if options.crystal and not options.spacing and options.model == "auto":
@@ -244,7 +258,7 @@ def _denoise(options: argparse.Namespace) -> int:
         except DataError as error:
             _say(f"error: --crystal: {error}")
             return 2
-    images = list(dict.fromkeys(image for given in options.images for image in images_at(given)))
+    images, failed = _listed(options.images)
     # `*.tif` also names the results of the time before
     own = [path for path in images if not is_result(path)]
     if options.output:
@@ -285,7 +299,6 @@ def _denoise(options: argparse.Namespace) -> int:
     guard = Guard(inputs={path.resolve() for path in own or images})
     bar = sys.stderr if sys.stderr.isatty() and not quiet else None
     terminal = Terminal((lambda _: None) if quiet else _say, _say, bar)
-    failed = 0
     for path in own or images:
         try:
             with warnings.catch_warnings():
@@ -301,11 +314,10 @@ def _denoise(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     import json
 
-    from temdenoise.denoise_files import images_at
     from temdenoise.inspecting import inspect, lines
 
-    failed = 0
-    for path in dict.fromkeys(file for given in options.files for file in images_at(given)):
+    files, failed = _listed(options.files)
+    for path in files:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

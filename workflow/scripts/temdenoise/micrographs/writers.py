@@ -88,7 +88,7 @@ def write_image(
     """
     path = Path(path)
     format = WRITTEN_AS.get(path.suffix.lower())
-    entry = written_as(Path(f"a{RESULT_FORMATS[format]}")) if format else None
+    entry = written_as(path.with_suffix(RESULT_FORMATS[format])) if format else None
     if entry is None or entry.write is None:
         raise DataError(
             f"{path}: results are not written in this format; expected an ending of "

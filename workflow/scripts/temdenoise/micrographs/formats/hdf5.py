@@ -12,7 +12,7 @@ import numpy as np
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.files import atomic
 from temdenoise.micrographs import memory
-from temdenoise.micrographs.formats import hdf5_probe, probing
+from temdenoise.micrographs.formats import probing
 from temdenoise.micrographs.formats.base import Content, Kind, Stored, unread
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of
 
@@ -49,7 +49,7 @@ def require_sound(path: Path) -> None:
     DataError
         If reading does not come to an end, or ends the process.
     """
-    probing.require_sound(path, hdf5_probe.__file__, "HDF5")
+    probing.require_sound(path, "hdf5")
 
 
 def is_velox(path: Path) -> bool:

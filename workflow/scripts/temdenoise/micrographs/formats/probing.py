@@ -6,25 +6,25 @@ import sys
 from pathlib import Path
 
 from temdenoise.foundation.errors import DataError
-from temdenoise.micrographs.formats.hdf5_probe import DAMAGED
+from temdenoise.micrographs.formats import probe
 
 PATIENCE = 6
-"""Maximum time that a process may compute; programs that are run have it as an argument [s]."""
+"""Maximum time that a process may compute [s]."""
+
+_TITLES = {"hdf5": "HDF5", "zarr": "Zarr"}
 
 _BUSY = 20  # times the same on the clock, on a machine with other work
 
 
-def require_sound(path: Path, program: str, library: str) -> None:
+def require_sound(path: Path, library: str) -> None:
     """Raise if a library does not come to an end with a file.
 
     Parameters
     ----------
     path
         The file.
-    program
-        Python file that reads it, run with the path and `PATIENCE`.
     library
-        What the user knows the format as.
+        One of `probe.PROBES`.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def require_sound(path: Path, program: str, library: str) -> None:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-I", program, os.fspath(path), str(PATIENCE)],
+            [sys.executable, "-I", probe.__file__, library, os.fspath(path), str(PATIENCE)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -46,9 +46,9 @@ def require_sound(path: Path, program: str, library: str) -> None:
     except OSError:  # no further process can be started: go without
         return
     else:
-        ended = done.returncode >= 0 and done.returncode != DAMAGED
+        ended = done.returncode >= 0 and done.returncode != probe.DAMAGED
     if not ended:
         raise DataError(
-            f"{path}: cannot be read as {library}: it is damaged so that its library crashes or "
-            "does not come to an end; copy it again from the microscope"
+            f"{path}: cannot be read as {_TITLES[library]}: it is damaged so that its library "
+            "crashes or does not come to an end; copy it again from the microscope"
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.extras import install_hint
-from temdenoise.micrographs.formats import probing, zarr_probe
+from temdenoise.micrographs.formats import probing
 from temdenoise.micrographs.formats.base import Content, Stored, Values
 from temdenoise.micrographs.formats.hdf5 import write_with
 from temdenoise.micrographs.formats.rosettasciio import LARGE, content_of, read_with
@@ -51,7 +51,7 @@ def _require_sound(path: Path) -> None:
     """Raise if a store cannot be read; only the decoder of Blosc has to be tried beforehand."""
     described = (file for file in path.rglob("*") if file.name in (*_DESCRIPTIONS, ".zmetadata"))
     if any(b"blosc" in file.read_bytes() for file in described):
-        probing.require_sound(path, zarr_probe.__file__, "Zarr")
+        probing.require_sound(path, "zarr")
 
 
 def require_zarr(path: Path) -> None:
