@@ -35,7 +35,7 @@ def disordered(name, kind):
     own, foreign = FOREIGN[name]
     families = {
         "displacements": {},
-        "vacancies": {"element": own, "count": (1, 1)},
+        "vacancies": {"element": own, "count": (1, 1), "apart": 0},
         "substitution": {"replace": {own: [foreign]}, "count": (1, 1)},
     }
     return build_structure(

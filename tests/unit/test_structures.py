@@ -14,7 +14,7 @@ from temdenoise.groundtruth.structures import Disorder, build_structure, table_r
 REPEAT = {"graphene": (5, 3), "hbn": (5, 3), "mos2": (4, 2)}
 PARAMETERS = {
     "displacements": {},
-    "vacancies": {"element": "any", "count": (1, 2)},
+    "vacancies": {"element": "any", "count": (1, 2), "apart": 0},
     "double_vacancies": {"element": "any", "count": (1, 1)},
     "stone_wales": {"count": (1, 1)},
     "substitution": {"replace": {"C": ["Si", "N", "B"]}, "count": (1, 3)},
@@ -165,6 +165,30 @@ def ring_sizes(atoms, bonded):
     return sizes
 
 
+def test_vacancies_keep_the_distance_that_is_asked_for():
+    nearest = {}
+    for apart in (0.0, 2.8, 3.6):
+        parameters = {"element": "any", "count": (3, 3), "apart": apart}
+        distances = []
+        for seed in range(12):
+            defects = json.loads(build(seed=seed, parameters=parameters).info["defects"])
+            places = np.array([[d["x"], d["y"]] for d in defects])
+            gaps = np.linalg.norm(places[:, None] - places[None], axis=2)
+            distances.append(gaps[np.triu_indices(3, 1)].min())
+        nearest[apart] = min(distances)
+        assert nearest[apart] >= apart
+    # by themselves some are neighbours
+    assert nearest[0.0] < 2.8
+
+
+def test_vacancies_that_cannot_keep_it_are_refused():
+    """The sites of the supercell lie within about 6 x 7 Å."""
+    parameters = {"element": "any", "count": (1, 4), "apart": 8.0}
+    with pytest.raises(ConfigurationError, match=r"vacancies: up to 4 .*far enough apart"):
+        build(parameters=parameters)
+    assert build(parameters=parameters | {"apart": 2.8})
+
+
 @pytest.mark.parametrize(("site", "neighbours"), [("top", 1), ("bridge", 2), ("hollow", 6)])
 def test_adatom_sits_at_bonding_distance(site, neighbours):
     parameters = {"element": "C", "site": site, "count": (1, 1)}
@@ -224,10 +248,14 @@ def test_row_of_the_table_survives_the_file(tmp_path):
     [
         (
             "vacancies",
-            {"element": "any", "count": (30, 30)},
+            {"element": "any", "count": (30, 30), "apart": 0},
             r"vacancies: up to 30 .*defect_margin",
         ),
-        ("vacancies", {"element": "Mo", "count": (1, 1)}, r"only 0 sites for them"),
+        (
+            "vacancies",
+            {"element": "Mo", "count": (1, 1), "apart": 0},
+            r"only 0 sites for them",
+        ),
         ("double_vacancies", {"element": "any", "count": (20, 20)}, r"double_vacancies: up to 20"),
         ("stone_wales", {"count": (20, 20)}, r"stone_wales: up to 20"),
         ("substitution", {"replace": {"Mo": ["W"]}, "count": (1, 1)}, r"no Mo in the crystal"),

@@ -17,12 +17,12 @@ PACKAGE = SCRIPTS / "temdenoise"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 STAGES = ("driver", "dft", "imaging", "torch", "report", "micrographs")
-PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
+PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch", "tblite-python": "tblite"}
 
 # each may import those before it; modules beside the packages included
 ORDER = [
     *("foundation", "measuring", "images", "groundtruth", "learning", "judging", "micrographs"),
-    *("report", "api", "denoise_files", "inspecting", "sharing", "project", "cli"),
+    *("report", "api", "denoise_files", "inspecting", "benchmarking", "sharing", "project", "cli"),
 ]
 APART = [{"groundtruth", "learning"}]  # of these neither imports the other
 NEVER = {

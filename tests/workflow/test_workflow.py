@@ -9,7 +9,8 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, snakemake
-from temdenoise.foundation.configuration import checked
+from temdenoise.foundation.configuration import checked, crystals_of, families_of
+from temdenoise.groundtruth.relaxation import RELAXED
 from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.report.workflow_graph import parse_job_counts
 
@@ -22,10 +23,26 @@ def jobs(folder, *arguments):
     return parse_job_counts(done.stdout + done.stderr)
 
 
+def relaxations(config):
+    """Count pairs of a crystal and a family that occur and whose defects are relaxed."""
+    options = checked(config)["structures"]
+    crystals = crystals_of(options)
+    if options["relaxation"] == "none":
+        return 0
+    found = set()
+    for count in options["count"].values():
+        families = [families_of(crystal["families"], count) for crystal in crystals]
+        for i in range(count):
+            found.add((i % len(crystals), families[i % len(crystals)][i // len(crystals)]))
+    return sum(family in RELAXED for _, family in found)
+
+
 def expected(config, noises=tuple(NOISES)):
     structures = sum(config["structures"]["count"].values())
+    relaxed = relaxations(config)
     return {
         "build_crystal": 1,
+        **({"relax_defect": relaxed} if relaxed else {}),
         "build_structure": structures,
         "list_structures": 1,
         "run_dft": structures,
@@ -61,6 +78,18 @@ def test_graph_of_several_crystals(tmp_path, name):
     assert found["form_image"] == sum(config["structures"]["count"].values())
     assert found["collect_tables"] == 4
     assert "run_dft" not in found
+    # periods of bulk crystals are not relaxed
+    assert found.get("relax_defect", 0) == relaxations(config)
+    assert ("relax_defect" in found) == (name == "hrtem")
+
+
+def test_defects_are_relaxed_once_for_each_family_and_crystal(tmp_path):
+    config = checked(yaml.safe_load((ROOT / "config/test_set.yaml").read_text()))
+    found = jobs(tmp_path, "--configfile", "config/test_set.yaml")
+    assert found["relax_defect"] == relaxations(config) > 10
+    assert found["build_structure"] > 80
+    ideal = jobs(tmp_path, "--config", "structures={relaxation: none}")
+    assert "relax_defect" not in ideal
 
 
 @pytest.mark.parametrize("mode", ["adf", "hrtem"])

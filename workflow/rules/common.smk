@@ -48,9 +48,15 @@ FAMILIES = {
     split: [families_of(crystal["families"], count) for crystal in CRYSTALS]
     for split, count in config["structures"]["count"].items()
 }
+# crystal and size of cell, as the files of a reference test set are named
+REFERENCES = [
+    f"{Path(crystal['crystal']).stem}_{'x'.join(map(str, crystal['repeat']))}"
+    for crystal in CRYSTALS
+]
 MODELS = models_of(config)
 MODE = image_mode(config["image"]["mode"])
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
+RELAXED = module_constant("groundtruth.relaxation", "RELAXED")
 MICROGRAPHS = {Path(image).stem: image for image in config["micrographs"]["images"]}
 # folder of the lists of their images, also if this workflow is a module of another one
 LISTS = workflow.modifier.modify_path("results/micrographs/", "output")
@@ -81,10 +87,14 @@ def crystal_of(structure):
     return int(structure.split("-")[1]) % len(CRYSTALS)
 
 
-def pristine_of(wildcards):
-    """Pristine supercell of a structure's crystal; the first bears no number."""
-    number = crystal_of(wildcards.structure)
+def pristine_file(number):
+    """Pristine supercell of a crystal; the first bears no number."""
     return f"results/structures/pristine{f'-{number}' if number else ''}.extxyz"
+
+
+def pristine_of(wildcards):
+    """Pristine supercell of a structure's crystal."""
+    return pristine_file(crystal_of(wildcards.structure))
 
 
 def crystal_file(number=0):
@@ -110,15 +120,45 @@ def foreign_elements(number):
     return sorted({element for elements in [*added, adatom] for element in elements})
 
 
+def family_of(structure):
+    """The family of disorder of a structure."""
+    split, number = structure.split("-")
+    return FAMILIES[split][crystal_of(structure)][int(number) // len(CRYSTALS)]
+
+
+def parameters_of(crystal, family):
+    """Options of a family of a crystal."""
+    options = CRYSTALS[crystal]["families"][family]
+    return {k: v for k, v in options.items() if k != "share"}
+
+
 def disorder_of(wildcards):
     """What build_structure does to the crystal for one structure: its family's options alone."""
-    split, number = wildcards.structure.split("-")
-    crystal = crystal_of(wildcards.structure)
+    crystal, family = crystal_of(wildcards.structure), family_of(wildcards.structure)
     options = CRYSTALS[crystal]
-    family = FAMILIES[split][crystal][int(number) // len(CRYSTALS)]
-    parameters = {k: v for k, v in options["families"][family].items() if k != "share"}
     shared = {k: options[k] for k in ("displacement", "fade_width", "defect_margin")}
-    return shared | {"family": family, "parameters": parameters}
+    return shared | {"family": family, "parameters": parameters_of(crystal, family)}
+
+
+def relaxed_of(wildcards):
+    """Relaxed defects of a structure's family, where there are any."""
+    family = family_of(wildcards.structure)
+    if config["structures"]["relaxation"] == "none" or family not in RELAXED:
+        return []
+    return [f"results/defects/{crystal_of(wildcards.structure)}/{family}.extxyz"]
+
+
+def family_parameters(wildcards):
+    """What decides which kinds of defect there are; how many and how near does not matter."""
+    parameters = parameters_of(int(wildcards.crystal), wildcards.family)
+    return {k: v for k, v in parameters.items() if k not in ("count", "apart")}
+
+
+def relaxation_options():
+    """What the calculator needs; tight binding the smearing alone."""
+    if config["structures"]["relaxation"] == "dft":
+        return dft_options()
+    return {"smearing": config["dft"]["smearing"]}
 
 
 def maps_of(split):
@@ -129,6 +169,27 @@ def maps_of(split):
 def split_maps(wildcards):
     """Density maps of the split a rule works on."""
     return maps_of(wildcards.split)
+
+
+def crystal_name(number):
+    """Name of a crystal, without folder and ending of its file."""
+    return Path(CRYSTALS[number]["crystal"]).stem
+
+
+def reference_structures(reference):
+    """Structures of one crystal that a reference test set keeps: of validation and test."""
+    kept = [*structures("val"), *structures("test")]
+    return [name for name in kept if crystal_of(name) == REFERENCES.index(reference)]
+
+
+def reference_provenance():
+    """Where the maps of a reference test set come from."""
+    return {
+        "seed": config["seed"],
+        "structures": config["structures"],
+        "dft": config["dft"],
+        "recipes": {"groundtruth.dft": recipe("run_dft.py")},
+    }
 
 
 def dft_options():

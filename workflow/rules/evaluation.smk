@@ -73,7 +73,7 @@ rule evaluate:
         c_noise_train=config["datasets"]["c_noise_train"],
         patch=config["training"]["patch"],
         seed=config["seed"],
-        crystals=[Path(crystal["crystal"]).stem for crystal in CRYSTALS],
+        crystals=[crystal_name(number) for number in range(len(CRYSTALS))],
         code=recipe_of("evaluate.py"),
     message:
         "Evaluating every method on {wildcards.noise} noise"

@@ -1,5 +1,6 @@
 # Needs: configuration `structures`, the file `structures.crystal` names if it names one.
 # Makes: results/structures/pristine.extxyz     (the crystal as a supercell; pristine-1 ... others)
+#        results/defects/{crystal}/{family}.extxyz  (how the atoms around its defects move)
 #        results/structures/{structure}.extxyz  (with its family, parameters and defects)
 #        results/structures/structures.csv      (one row per structure)
 
@@ -51,9 +52,38 @@ use rule build_crystal as build_other_crystal with:
         "Building the pristine supercell of crystal {wildcards.crystal}"
 
 
+rule relax_defect:
+    input:
+        pristine=lambda wildcards: pristine_file(int(wildcards.crystal)),
+    output:
+        defects="results/defects/{crystal}/{family}.extxyz",
+    log:
+        "results/logs/relax_defect/{crystal}/{family}.log",
+    benchmark:
+        "results/benchmarks/relax_defect/{crystal}/{family}.tsv"
+    wildcard_constraints:
+        crystal="[0-9]+",
+        family="|".join(RELAXED),
+    priority: 10
+    conda:
+        "../../envs/dft.yaml"
+    params:
+        theory=config["structures"]["relaxation"],
+        options=relaxation_options(),
+        parameters=family_parameters,
+        cell={k: config["structures"][k] for k in ("fade_width", "defect_margin")},
+        seed=config["seed"],
+        recipe=recipe_of("relax_defect.py"),
+    message:
+        "Relaxing the {wildcards.family} of crystal {wildcards.crystal}"
+    script:
+        "../scripts/relax_defect.py"
+
+
 rule build_structure:
     input:
         pristine=pristine_of,
+        relaxed=relaxed_of,
     output:
         atoms="results/structures/{structure}.extxyz",
     log:

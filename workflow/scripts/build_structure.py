@@ -6,15 +6,18 @@ from ase.io import read, write
 from temdenoise.foundation.files import atomic
 from temdenoise.foundation.jobs import job
 from temdenoise.foundation.seeding import generator
+from temdenoise.groundtruth.relaxation import Defect
 from temdenoise.groundtruth.structures import Disorder, build_structure
 
 with job(snakemake) as say:
     name, seed = snakemake.wildcards.structure, snakemake.params.seed
+    relaxed = [Defect.from_atoms(a) for path in snakemake.input.relaxed for a in read(path, ":")]
     atoms = build_structure(
         read(snakemake.input.pristine),
         generator(seed, "structure", name),
         Disorder(**snakemake.params.options),
         name=name,
+        relaxed=relaxed or None,
     )
     atoms.info["seed"] = seed
     with atomic(snakemake.output.atoms) as path:

@@ -6,7 +6,7 @@ Arrays of a density carry GPAW's index suffixes here: ``n_R`` on grid points.
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -205,30 +205,44 @@ def run_dft(atoms: Atoms, settings: DftSettings, *, txt: str) -> Density:
     )
 
 
+def calculator_of(atoms: Atoms, settings: DftSettings) -> Any:
+    """Make what computes energy and forces of a structure as its density is computed."""
+    return _calculator(atoms, settings, LADDER[0], log=None)
+
+
+def _calculator(
+    atoms: Atoms, settings: DftSettings, rung: Mapping[str, Any], *, log: TextIO | None
+) -> Any:
+    mesh = (*kpoints(atoms.cell.lengths(), density=settings.kpt_density), 1)
+    return GPAW(
+        mode=settings.mode,
+        basis=settings.basis,
+        xc=settings.xc,
+        # plane waves choose their own grid
+        h=settings.grid_spacing if settings.mode == "lcao" else None,
+        kpts={"size": mesh, "gamma": True},
+        occupations={
+            "name": "fermi-dirac",
+            "width": settings.smearing * rung["smearing_factor"],
+        },
+        spinpol=settings.spin,
+        mixer=rung["mixer"] or None,
+        convergence={"density": settings.density_convergence},
+        maxiter=settings.max_iterations,
+        # disorder leaves no symmetry to use, and one that appears by chance must not matter
+        symmetry={} if settings.symmetry else "off",
+        txt=log,
+    )
+
+
 def _self_consistent(
     atoms: Atoms, settings: DftSettings, *, log: TextIO, txt: str
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Run the SCF cycle, or add up free atoms; the calculator, and what was tried."""
-    mesh = (*kpoints(atoms.cell.lengths(), density=settings.kpt_density), 1)
     attempts: list[dict[str, Any]] = []
     for rung in LADDER:
         smearing = settings.smearing * rung["smearing_factor"]
-        calculator = GPAW(
-            mode=settings.mode,
-            basis=settings.basis,
-            xc=settings.xc,
-            # plane waves choose their own grid
-            h=settings.grid_spacing if settings.mode == "lcao" else None,
-            kpts={"size": mesh, "gamma": True},
-            occupations={"name": "fermi-dirac", "width": smearing},
-            spinpol=settings.spin,
-            mixer=rung["mixer"] or None,
-            convergence={"density": settings.density_convergence},
-            maxiter=settings.max_iterations,
-            # disorder leaves no symmetry to use, and one that appears by chance must not matter
-            symmetry={} if settings.symmetry else "off",
-            txt=log,
-        )
+        calculator = _calculator(atoms, settings, rung, log=log)
         if settings.ground_truth == "superposition":
             calculator.create_new_calculation(atoms)
             return calculator, attempts

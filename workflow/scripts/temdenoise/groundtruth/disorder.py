@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from temdenoise.foundation.errors import ConfigurationError
+
+STANDS_OUT = 0.5
+"""Atoms this far out of the crystal get vacuum of their own; displaced ones do not reach it [Å]."""
 
 
 def rim_distance(positions: np.ndarray, extent: np.ndarray) -> np.ndarray:
@@ -47,11 +51,30 @@ def fade(atoms: Atoms, *, width: float) -> np.ndarray:
     return t**3 * (10 - 15 * t + 6 * t**2)
 
 
+@dataclass(frozen=True)
+class Change:
+    """One defect made of atoms of the pristine crystal.
+
+    Attributes
+    ----------
+    kind
+        ``vacancy`` (of one atom or several), ``substitution`` or ``rotated_bond``.
+    sites
+        Indices of the atoms.
+    by
+        Element that takes their place, for a substitution.
+    """
+
+    kind: str
+    sites: tuple[int, ...]
+    by: str | None = None
+
+
 class Supercell:
     """A pristine supercell and its disordered copy.
 
-    A family changes the copy through the methods below; each notes the ideal
-    site it touched, so that defects can be looked for in images later.
+    A family changes the copy through `make` and `add`, which note the ideal
+    sites they touched, so that defects can be looked for in images later.
 
     Attributes
     ----------
@@ -61,6 +84,8 @@ class Supercell:
         The copy; indices are those of `pristine` until `finished`, added atoms come last.
     weights
         `fade` of each atom of `pristine`.
+    changes
+        What `make` has made.
     """
 
     def __init__(self, pristine: Atoms, *, fade_width: float, defect_margin: float):
@@ -70,8 +95,7 @@ class Supercell:
         self.weights = fade(pristine, width=fade_width)
         self.defect_margin = defect_margin
         self._inside = self.away_from_rim(pristine.positions)
-        self._removed: list[int] = []
-        self._touched: set[int] = set()
+        self.changes: list[Change] = []
         self._defects: list[dict[str, Any]] = []
 
     def away_from_rim(self, positions: np.ndarray) -> np.ndarray:
@@ -105,8 +129,7 @@ class Supercell:
             sigma = np.array([standard_deviation[symbol] for symbol in self.pristine.symbols])
         else:
             sigma = np.full(len(self.pristine), standard_deviation)
-        shift = rng.normal(0, sigma[:, None], size=(len(sigma), 3))
-        self.atoms.positions += self.weights[:, None] * shift
+        self.shift(rng.normal(0, sigma[:, None], size=(len(sigma), 3)))
 
     def sites(self, element: str = "any") -> np.ndarray:
         """Return the indices of the atoms a defect may still be made of.
@@ -117,7 +140,8 @@ class Supercell:
             Chemical symbol, or ``any``.
         """
         fits = (np.array(list(self.pristine.symbols)) == element) | (element == "any")
-        free = ~np.isin(np.arange(len(self.pristine)), list(self._touched))
+        touched = [site for change in self.changes for site in change.sites]
+        free = ~np.isin(np.arange(len(self.pristine)), touched)
         return np.flatnonzero(self._inside & fits & free)
 
     def neighbours(self, element: str = "any") -> list[tuple[int, int]]:
@@ -139,35 +163,41 @@ class Supercell:
                     pairs.add((min(i, j), max(i, j)))
         return sorted(pairs)
 
-    def remove(self, index: int) -> None:
-        """Take an atom away."""
-        self._removed.append(index)
-        self._note("vacancy", index)
+    def make(self, change: Change) -> None:
+        """Make one defect."""
+        if change.kind == "rotated_bond":
+            self._turn(*change.sites)
+        elif change.kind == "substitution":
+            self.atoms.symbols[list(change.sites)] = change.by
+        self.changes.append(change)
+        more = {"by": change.by} if change.by else {}
+        for site in change.sites:
+            x, y = (round(float(p), 6) for p in self.pristine.positions[site, :2])
+            element = self.pristine.symbols[site]
+            self._defects.append({"kind": change.kind, "element": element, "x": x, "y": y} | more)
 
-    def replace(self, index: int, element: str) -> None:
-        """Put another element in an atom's place."""
-        self.atoms.symbols[index] = element
-        self._note("substitution", index, by=element)
-
-    def rotate_bond(self, first: int, second: int) -> None:
+    def _turn(self, first: int, second: int) -> None:
         """Turn a bond by 90° in the plane about its middle."""
         middle = (self.atoms.positions[first] + self.atoms.positions[second]) / 2
         for index in (first, second):
             x, y, z = self.atoms.positions[index] - middle
             self.atoms.positions[index] = middle + np.array([-y, x, z])
-            self._note("rotated_bond", index)
+
+    def shift(self, displacement: np.ndarray) -> None:
+        """Displace the crystal's atoms, fading towards the rim.
+
+        Parameters
+        ----------
+        displacement
+            Of each atom of `pristine`, shape (n, 3) [Å].
+        """
+        self.atoms.positions[: len(self.pristine)] += self.weights[:, None] * displacement
 
     def add(self, element: str, position: np.ndarray) -> None:
         """Add an atom."""
         self.atoms.extend(Atoms([element], positions=[position]))
         x, y = (round(float(p), 6) for p in position[:2])
         self._defects.append({"kind": "adatom", "element": element, "x": x, "y": y})
-
-    def _note(self, kind: str, index: int, **more: Any) -> None:
-        self._touched.add(index)
-        x, y = (round(float(p), 6) for p in self.pristine.positions[index, :2])
-        element = self.pristine.symbols[index]
-        self._defects.append({"kind": kind, "element": element, "x": x, "y": y} | more)
 
     def finished(self) -> Atoms:
         """Return the disordered atoms, with ``info["defects"]``.
@@ -177,11 +207,14 @@ class Supercell:
         ``x``, ``y``, the ideal site [Å].
         """
         result: Atoms = self.atoms.copy()
-        if len(result) > len(self.pristine):
-            # as much vacuum above what was added as above the crystal
-            top = result.positions[:, 2].max() - self.pristine.positions[:, 2].max()
-            result.cell[2, 2] += max(0.0, top)
-        del result[sorted(self._removed)]
+        # as much vacuum beyond what stands out as beside the crystal
+        heights, ideal = result.positions[:, 2], self.pristine.positions[:, 2]
+        above, below = heights.max() - ideal.max(), ideal.min() - heights.min()
+        above, below = (out if out > STANDS_OUT else 0.0 for out in (above, below))
+        result.cell[2, 2] += above + below
+        result.positions[:, 2] += below
+        gone = [c.sites for c in self.changes if c.kind == "vacancy"]
+        del result[sorted(site for sites in gone for site in sites)]
         order = sorted(self._defects, key=lambda d: (d["kind"], d["x"], d["y"]))
         result.info["defects"] = json.dumps(order)
         return result

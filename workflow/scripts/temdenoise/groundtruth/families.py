@@ -1,20 +1,25 @@
 """Families of disorder.
 
 To add one, write a function here, name it in `FAMILIES`, and describe its
-options in workflow/schemas/config.schema.yaml under structures.families.
+options in workflow/schemas/config.schema.yaml under structures.families. One
+whose defects are made of the crystal's own atoms also lists all that it may
+make in `CHANGES`, so that the atoms around them can be relaxed.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from scipy.spatial import Voronoi
 
 from temdenoise.foundation.errors import ConfigurationError
-from temdenoise.groundtruth.disorder import Supercell
+from temdenoise.groundtruth.disorder import Change, Supercell
 
 Choice = TypeVar("Choice")
+
+SPREADS = 100
+"""How often atoms that keep a distance are drawn anew while too few find room."""
 
 
 def _draw(
@@ -24,8 +29,8 @@ def _draw(
     if len(choices) < count[1]:
         raise ConfigurationError(
             f"structures.families.{what}: up to {count[1]} are asked for, but only "
-            f"{len(choices)} sites for them lie at least structures.defect_margin from the rim; "
-            "lower either, or enlarge structures.repeat"
+            f"{len(choices)} sites for them lie at least structures.defect_margin from the rim "
+            "and far enough apart; lower any of these, or enlarge structures.repeat"
         )
     n = int(rng.integers(count[0], count[1], endpoint=True))
     return [choices[int(i)] for i in rng.choice(len(choices), size=n, replace=False)]
@@ -36,31 +41,33 @@ def displacements(cell: Supercell, rng: np.random.Generator) -> None:
 
 
 def vacancies(
-    cell: Supercell, rng: np.random.Generator, *, element: str, count: tuple[int, int]
+    cell: Supercell,
+    rng: np.random.Generator,
+    *,
+    element: str,
+    count: tuple[int, int],
+    apart: float,
 ) -> None:
-    """Take single atoms away."""
-    for site in _draw(rng, cell.sites(element).tolist(), count, "vacancies"):
-        cell.remove(site)
+    """Take single atoms away, no two of them nearer than `apart` [Å]."""
+    changes = _vacancies(cell, element=element)
+    if apart:
+        changes = _spread(rng, cell, changes, apart, most=count[1])
+    for change in _draw(rng, changes, count, "vacancies"):
+        cell.make(change)
 
 
 def double_vacancies(
     cell: Supercell, rng: np.random.Generator, *, element: str, count: tuple[int, int]
 ) -> None:
     """Take pairs of neighbouring atoms away; in MoS2 the two sulfur atoms of a column."""
-    for pair in _apart(rng, cell.neighbours(element), count, "double_vacancies"):
-        for site in pair:
-            cell.remove(site)
+    for change in _apart(rng, _pairs(cell, element=element), count, "double_vacancies"):
+        cell.make(change)
 
 
 def stone_wales(cell: Supercell, rng: np.random.Generator, *, count: tuple[int, int]) -> None:
-    """Rotate bonds of a flat honeycomb by 90° (Stone-Wales defects, not relaxed)."""
-    if np.ptp(cell.pristine.positions[:, 2]) > 0.5:
-        raise ConfigurationError(
-            "structures.families.stone_wales: expected a flat crystal such as graphene or hBN, "
-            f"got one {np.ptp(cell.pristine.positions[:, 2]):.2f} Å thick; set its share to 0"
-        )
-    for first, second in _apart(rng, cell.neighbours(), count, "stone_wales"):
-        cell.rotate_bond(first, second)
+    """Rotate bonds of a flat honeycomb by 90° (Stone-Wales defects)."""
+    for change in _apart(rng, _bonds(cell), count, "stone_wales"):
+        cell.make(change)
 
 
 def substitution(
@@ -75,15 +82,10 @@ def substitution(
     `replace` names for each element of the crystal those that may take its
     place; sites and elements are drawn uniformly.
     """
-    foreign = set(replace) - set(cell.pristine.symbols)
-    if foreign:
-        raise ConfigurationError(
-            f"structures.families.substitution.replace: no {', '.join(sorted(foreign))} in the "
-            f"crystal; expected keys among {', '.join(sorted(set(cell.pristine.symbols)))}"
-        )
-    sites = np.concatenate([cell.sites(element) for element in replace]).tolist()
-    for site in _draw(rng, sorted(sites), count, "substitution"):
-        cell.replace(site, str(rng.choice(replace[cell.pristine.symbols[site]])))
+    sites = sorted({change.sites[0] for change in _substitutions(cell, replace=replace)})
+    for site in _draw(rng, sites, count, "substitution"):
+        by = str(rng.choice(replace[cell.pristine.symbols[site]]))
+        cell.make(Change("substitution", (site,), by))
 
 
 def adatoms(
@@ -127,15 +129,66 @@ def strain(cell: Supercell, rng: np.random.Generator, *, limit: float) -> None:
     cell.atoms.positions[:, :2] += cell.weights[:, None] * shift
 
 
+def _vacancies(cell: Supercell, *, element: str, **_: Any) -> list[Change]:
+    return [Change("vacancy", (site,)) for site in cell.sites(element).tolist()]
+
+
+def _pairs(cell: Supercell, *, element: str, **_: Any) -> list[Change]:
+    return [Change("vacancy", pair) for pair in cell.neighbours(element)]
+
+
+def _bonds(cell: Supercell, **_: Any) -> list[Change]:
+    if np.ptp(cell.pristine.positions[:, 2]) > 0.5:
+        raise ConfigurationError(
+            "structures.families.stone_wales: expected a flat crystal such as graphene or hBN, "
+            f"got one {np.ptp(cell.pristine.positions[:, 2]):.2f} Å thick; set its share to 0"
+        )
+    return [Change("rotated_bond", pair) for pair in cell.neighbours()]
+
+
+def _substitutions(
+    cell: Supercell, *, replace: Mapping[str, Sequence[str]], **_: Any
+) -> list[Change]:
+    own = set(cell.pristine.symbols)
+    if foreign := set(replace) - own:
+        raise ConfigurationError(
+            f"structures.families.substitution.replace: no {', '.join(sorted(foreign))} in the "
+            f"crystal; expected keys among {', '.join(sorted(own))}"
+        )
+    return [
+        Change("substitution", (site,), by)
+        for element, others in replace.items()
+        for site in cell.sites(element).tolist()
+        for by in others
+    ]
+
+
+def _spread(
+    rng: np.random.Generator, cell: Supercell, changes: list[Change], apart: float, *, most: int
+) -> list[Change]:
+    """Draw changes of one atom each that keep a distance, in the best of `SPREADS` attempts."""
+    places = cell.pristine.positions[[change.sites[0] for change in changes], :2]
+    best: list[int] = []
+    for _ in range(SPREADS):
+        kept: list[int] = []
+        for i in map(int, rng.permutation(len(changes))):
+            if all(np.linalg.norm(places[i] - places[j]) >= apart for j in kept):
+                kept.append(i)
+        best = max(best, kept, key=len)
+        if len(best) >= most:
+            break
+    return [changes[i] for i in best]
+
+
 def _apart(
-    rng: np.random.Generator, pairs: list[tuple[int, int]], count: tuple[int, int], what: str
-) -> list[tuple[int, int]]:
-    """Draw pairs that share no atom."""
-    order = [pairs[int(i)] for i in rng.permutation(len(pairs))]
-    apart: list[tuple[int, int]] = []
-    for pair in order:
-        if not any(set(pair) & set(other) for other in apart):
-            apart.append(pair)
+    rng: np.random.Generator, changes: list[Change], count: tuple[int, int], what: str
+) -> list[Change]:
+    """Draw changes that share no atom."""
+    order = [changes[int(i)] for i in rng.permutation(len(changes))]
+    apart: list[Change] = []
+    for change in order:
+        if not any(set(change.sites) & set(other.sites) for other in apart):
+            apart.append(change)
     return _draw(rng, apart, count, what)
 
 
@@ -169,3 +222,11 @@ FAMILIES = {
         strain,
     )
 }
+
+CHANGES: dict[str, Callable[..., list[Change]]] = {
+    "vacancies": _vacancies,
+    "double_vacancies": _pairs,
+    "stone_wales": _bonds,
+    "substitution": _substitutions,
+}
+"""Of the families whose defects are relaxed: all that one may make, of a cell and its options."""

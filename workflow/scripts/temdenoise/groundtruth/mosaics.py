@@ -147,10 +147,10 @@ def cut(
     *,
     mosaic_sampling: tuple[float, float],
     origin: tuple[float, float],
-    size: int,
+    size: int | tuple[int, int],
     sampling: float,
 ) -> np.ndarray:
-    """Cut a square image with square pixels out of a periodic mosaic.
+    """Cut an image with square pixels out of a periodic mosaic.
 
     Pixel (i, j) is the mosaic's value at origin + (i, j) * sampling, wrapped
     around its edges, by cubic spline interpolation: a random `origin` is the
@@ -165,18 +165,19 @@ def cut(
     origin
         Position of the image's first pixel in the mosaic [Å].
     size
-        Side of the image [pixels].
+        Side of the image, or both of its sides [pixels].
     sampling
         Pixel size of the image [Å].
 
     Returns
     -------
     numpy.ndarray
-        float64, shape (size, size).
+        float64, shape (size, size), or `size`.
     """
+    sides = (size, size) if isinstance(size, int) else size
     axes = [
-        (o + np.arange(size) * sampling) / step
-        for o, step in zip(origin, mosaic_sampling, strict=True)
+        (o + np.arange(side) * sampling) / step
+        for o, side, step in zip(origin, sides, mosaic_sampling, strict=True)
     ]
     image: np.ndarray = ndimage.map_coordinates(
         mosaic, np.meshgrid(*axes, indexing="ij"), order=3, mode="grid-wrap"

@@ -1,7 +1,7 @@
 """Disordered supercells whose rim stays pristine, so that their maps can be joined."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.groundtruth.crystals import check_distances
 from temdenoise.groundtruth.disorder import Supercell
 from temdenoise.groundtruth.families import FAMILIES
+from temdenoise.groundtruth.relaxation import Defect, apply
 
 DRAWS = 100
 """How often a structure is drawn anew when atoms come too close; such have no thermal weight."""
@@ -44,7 +45,12 @@ class Disorder:
 
 
 def build_structure(
-    pristine: Atoms, rng: np.random.Generator, disorder: Disorder, *, name: str
+    pristine: Atoms,
+    rng: np.random.Generator,
+    disorder: Disorder,
+    *,
+    name: str,
+    relaxed: Iterable[Defect] | None = None,
 ) -> Atoms:
     """Build one disordered supercell.
 
@@ -58,6 +64,9 @@ def build_structure(
         What is done to it.
     name
         What to call the structure.
+    relaxed
+        The kinds of defect of the family with the atoms around them relaxed; None: all of
+        them stay at their ideal places.
 
     Returns
     -------
@@ -70,7 +79,8 @@ def build_structure(
     ConfigurationError
         If the family's options do not suit the crystal.
     DataError
-        If atoms overlap in each of `DRAWS` draws.
+        If atoms overlap in each of `DRAWS` draws, or a defect is of a kind that is not among
+        `relaxed`.
     """
     family, parameters = disorder.family, disorder.parameters
     for draw in range(DRAWS):
@@ -79,6 +89,8 @@ def build_structure(
         )
         cell.displace(rng, disorder.displacement)
         FAMILIES[family](cell, rng, **parameters)
+        if relaxed is not None:
+            apply(cell, relaxed, rng)
         atoms = cell.finished()
         try:
             check_distances(atoms, source=f"structure {name} ({family})")
@@ -106,4 +118,16 @@ def table_row(atoms: Atoms) -> dict[str, Any]:
         "formula": atoms.get_chemical_formula(),
         "n_atoms": len(atoms),
         "defects": info["defects"],
+    }
+
+
+def stored_structure(atoms: Atoms) -> dict[str, Any]:
+    """Describe a structure in the reference test set: its defects, its cell and atoms [Å]."""
+    return {
+        "name": atoms.info["structure"],
+        "family": atoms.info["family"],
+        "defects": json.loads(atoms.info["defects"]),
+        "symbols": " ".join(atoms.symbols),
+        "cell": atoms.cell.lengths().round(6).tolist(),
+        "positions": atoms.positions.round(5).tolist(),
     }
