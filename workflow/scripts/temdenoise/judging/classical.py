@@ -16,8 +16,15 @@ import numpy as np
 import torch
 from scipy import fft
 from scipy.ndimage import gaussian_filter, median_filter
-from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
+from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
 
+from temdenoise.judging.block_matching import (
+    average_over_translations,
+    bm3d,
+    bm3d_anscombe,
+    lattice_translations,
+    nl_means,
+)
 from temdenoise.judging.metrics import ms_ssim
 from temdenoise.learning.bragg import STEPS, local_bragg
 
@@ -48,23 +55,20 @@ def median(noisy: np.ndarray, *, sigma: float, side: float) -> np.ndarray:
     return filtered
 
 
-def nl_means(
-    noisy: np.ndarray, *, sigma: float, h: float, patch: float, search: float
+def periodic_nl_means(
+    noisy: np.ndarray, *, sigma: float, h: float, patch: float, number: float
 ) -> np.ndarray:
-    """Non-local means (A. Buades et al., doi:10.1109/CVPR.2005.38).
+    """Non-local means over lattice translations, see `average_over_translations`.
 
-    h: over sigma; patch: side of the patches; search: largest distance of one along either axis
-    [pixels].
+    The first estimate is that of the radial Wiener filter. Where no lattice is found, ordinary
+    non-local means are taken. h: over sigma; patch: standard deviation of its weights [pixels];
+    number: of translations.
     """
-    averaged: np.ndarray = denoise_nl_means(
-        noisy,
-        patch_size=int(patch),
-        patch_distance=int(search),
-        h=h * sigma,
-        sigma=sigma,
-        fast_mode=True,
-    )
-    return averaged
+    translations = lattice_translations(noisy, sigma=sigma, number=int(number))
+    if translations is None:
+        return nl_means(noisy, sigma=sigma, **NL_MEANS[1])
+    estimate = radial_wiener(noisy, sigma=sigma, factor=1.0)
+    return average_over_translations(noisy, estimate, translations, h=h * sigma, patch=patch)
 
 
 def total_variation(noisy: np.ndarray, *, sigma: float, weight: float) -> np.ndarray:
@@ -133,12 +137,23 @@ def _transformed(
     return filtered
 
 
-def bm3d(noisy: np.ndarray, *, sigma: float) -> np.ndarray:
-    """BM3D (K. Dabov et al., doi:10.1109/TIP.2007.901238), told the true sigma."""
-    from bm3d import bm3d as filtered
+def mixture(noisy: np.ndarray, *, sigma: float, **setting: float) -> np.ndarray:
+    """Add up what other methods make of an image, see `mix`.
 
-    denoised: np.ndarray = filtered(noisy, sigma_psd=sigma)
-    return denoised
+    Of the setting ``name`` is the weight of a method, ``name.argument`` what is set of it.
+    """
+    parts = [
+        weight * BASELINES[name].apply(noisy, sigma=sigma, **_setting_of(name, setting))
+        for name, weight in setting.items()
+        if "." not in name and weight
+    ]
+    mixed: np.ndarray = np.sum(parts, axis=0)
+    return mixed
+
+
+def _setting_of(name: str, setting: Setting) -> Setting:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in setting.items() if k.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,8 @@ class Baseline:
     apply
         Function of the noisy image, sigma and what is set.
     settings
-        What is tried on the validation split; one alone is not tuned.
+        What is tried on the validation split; one alone is not tuned. None: it is made of other
+        methods after these are tuned.
     requires
         A module it needs that this project does not install.
     """
@@ -180,6 +196,14 @@ def grid(**values: Sequence[float]) -> tuple[Setting, ...]:
     return tuple(dict(zip(values, each, strict=True)) for each in combined)
 
 
+# patches as large as a period of graphene, searched over three of its periods: the stronger the
+# noise, the larger the patch and the smaller h
+NL_MEANS = (
+    {"h": 0.5, "patch": 9, "search": 18},
+    {"h": 0.3, "patch": 13, "search": 18},
+    {"h": 0.1, "patch": 13, "search": 18},
+)
+
 BASELINES = MappingProxyType(
     {
         "raw": Baseline("no denoising", raw),
@@ -190,15 +214,19 @@ BASELINES = MappingProxyType(
             grid(width=(0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)),
         ),
         "median": Baseline("median filter", median, grid(side=(3, 5, 7))),
-        # patches as large as a period of graphene, searched over three of its periods: the
-        # stronger the noise, the larger the patch and the smaller h
-        "nl_means": Baseline(
-            "non-local means",
-            nl_means,
+        "nl_means": Baseline("non-local means", nl_means, NL_MEANS),
+        # the stronger the noise, the larger the patch and the smaller h; few translations where
+        # the lattice does not reach far. In graphene 80 reach 12 Å: farther on, joined maps repeat
+        # the very same structure, which no micrograph does
+        "periodic_nl_means": Baseline(
+            "non-local means over lattice translations",
+            periodic_nl_means,
             (
-                {"h": 0.5, "patch": 9, "search": 18},
-                {"h": 0.3, "patch": 13, "search": 18},
-                {"h": 0.1, "patch": 13, "search": 18},
+                {"h": 0.4, "patch": 1.0, "number": 30},
+                {"h": 0.5, "patch": 1.0, "number": 80},
+                {"h": 0.4, "patch": 1.0, "number": 80},
+                {"h": 0.3, "patch": 2.0, "number": 80},
+                {"h": 0.2, "patch": 3.0, "number": 80},
             ),
         ),
         "total_variation": Baseline(
@@ -217,10 +245,134 @@ BASELINES = MappingProxyType(
             "local Bragg filter", bragg, grid(window=(32, 64, 128), threshold=(1.5, 2.5, 4.0))
         ),
         # its licence forbids commercial use, so the user installs it
-        "bm3d": Baseline("BM3D", bm3d, requires="bm3d"),
+        "bm3d": Baseline("BM3D", bm3d, grid(factor=(1.0, 1.25, 1.5)), requires="bm3d"),
+        "bm3d_anscombe": Baseline(
+            "BM3D with the generalised Anscombe transform",
+            bm3d_anscombe,
+            grid(pedestal=(0.0, 1.0), factor=(1.0, 1.25)),
+            requires="bm3d",
+        ),
+        "best_two": Baseline("mixture of the best two", mixture, settings=()),
     }
 )
 """Classical methods by name."""
+
+
+REFERENCES = ("raw", "constant")
+"""Rows to compare with that denoise nothing, so they are not mixed."""
+
+WEIGHTS = (0.25, 0.5, 0.75, 1.0)
+"""Weights of the best method in a mixture; 1: the second best brings nothing."""
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method with its best setting on validation frames.
+
+    Attributes
+    ----------
+    name, setting
+        The method and what is set of it.
+    score
+        Mean MS-SSIM.
+    denoised
+        What it makes of each frame, float32.
+    """
+
+    name: str
+    setting: Setting
+    score: float
+    denoised: Sequence[np.ndarray]
+
+
+def tune_all(
+    methods: Mapping[str, Baseline], pairs: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, tuple[Setting, float]]:
+    """Tune every method that is installed, and the mixture of the best two.
+
+    Parameters
+    ----------
+    methods
+        By name, as `BASELINES`; those without settings are given the mixture.
+    pairs
+        See `tune`.
+
+    Returns
+    -------
+    dict
+        By name: what is set of the method, and the noise's root mean square.
+    """
+    images, sigma = _prepared(pairs)
+    found: dict[str, tuple[Setting, float]] = {}
+    best: list[Trial] = []
+    for name, method in methods.items():
+        if not method.available or not method.settings:
+            continue
+        if name in REFERENCES:
+            found[name] = method.settings[0], sigma
+            continue
+        trial = _tried(name, method, images, sigma)
+        found[name] = trial.setting, sigma
+        # the images of no more than two methods are kept, which bounds memory
+        best = sorted([*best, trial], key=lambda one: -one.score)[:2]
+    if len(best) == 2:
+        mixed = mix(best[0], best[1], images)
+        found |= {name: (mixed, sigma) for name, method in methods.items() if not method.settings}
+    return found
+
+
+def mix(best: Trial, second: Trial, images: Pairs) -> Setting:
+    """Choose the weights w and 1 - w of two methods by the mean MS-SSIM, see `mixture`.
+
+    Parameters
+    ----------
+    best, second
+        The two, tuned on the images.
+    images
+        Noisy and clean images.
+    """
+
+    def score(weight: float) -> float:
+        mixed = (
+            weight * one + (1 - weight) * other
+            for one, other in zip(best.denoised, second.denoised, strict=True)
+        )
+        return _mean_ms_ssim(mixed, images)
+
+    weight = max(WEIGHTS, key=score)
+    setting: dict[str, float] = {}
+    for trial, part in ((best, weight), (second, 1 - weight)):
+        setting[trial.name] = part
+        setting |= {f"{trial.name}.{key}": value for key, value in trial.setting.items()}
+    return setting
+
+
+def _prepared(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Pairs, float]:
+    """Noisy and clean images as float64, and the root mean square of their noise."""
+    images = [(np.asarray(n, dtype=float), np.asarray(c, dtype=float)) for n, c in pairs]
+    return images, float(np.sqrt(np.mean([np.mean((n - c) ** 2) for n, c in images])))
+
+
+def _mean_ms_ssim(denoised: Iterable[np.ndarray], images: Pairs) -> float:
+    scores = [ms_ssim(denoised=d, clean=c) for d, (_, c) in zip(denoised, images, strict=True)]
+    return float(np.mean(scores))
+
+
+def _tried(name: str, method: Baseline, images: Pairs, sigma: float) -> Trial:
+    """Try every setting of a method."""
+    best: Trial | None = None
+    for setting in method.settings:
+        denoised = [
+            np.asarray(method.apply(n, sigma=sigma, **setting), np.float32) for n, _ in images
+        ]
+        score = _mean_ms_ssim(denoised, images)
+        if best is None or score > best.score:
+            best = Trial(name, setting, score, denoised)
+    if best is None:
+        raise ValueError(f"{name}: no settings to try")
+    return best
 
 
 def tune(method: Baseline, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Setting, float]:
@@ -240,14 +392,7 @@ def tune(method: Baseline, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tu
     sigma : float
         Root mean square of the noise.
     """
-    images = [(np.asarray(n, dtype=float), np.asarray(c, dtype=float)) for n, c in pairs]
-    sigma = float(np.sqrt(np.mean([np.mean((n - c) ** 2) for n, c in images])))
+    images, sigma = _prepared(pairs)
     if len(method.settings) == 1:
         return method.settings[0], sigma
-    scores = [
-        np.mean(
-            [ms_ssim(denoised=method.apply(n, sigma=sigma, **setting), clean=c) for n, c in images]
-        )
-        for setting in method.settings
-    ]
-    return method.settings[int(np.argmax(scores))], sigma
+    return _tried(method.label, method, images, sigma).setting, sigma

@@ -11,7 +11,7 @@ from temdenoise.foundation.sequences import evenly_spaced
 from temdenoise.images.datasets import DataSet
 from temdenoise.images.noise import NoiseOptions, corrupt
 from temdenoise.images.storage import forget
-from temdenoise.judging.classical import BASELINES, Setting, tune
+from temdenoise.judging.classical import BASELINES, Setting, tune_all
 from temdenoise.judging.crystals import KEYS, Rows, by_crystal, pooled
 from temdenoise.judging.detector import Detector
 from temdenoise.judging.fidelity import ComparedDefects
@@ -178,17 +178,13 @@ def tuned(data: DataSet) -> dict[float, dict[str, tuple[Setting, float]]]:
         By C and name of the method: what is set of it, and the noise's root mean square.
     """
     return {
-        c_noise: {
-            name: tune(
-                baseline,
-                [
-                    (data.noisy[frame.index], data.clean[frame.image])
-                    for frame in evenly_spaced(data.at(c_noise), TUNED)
-                ],
-            )
-            for name, baseline in BASELINES.items()
-            if baseline.available
-        }
+        c_noise: tune_all(
+            BASELINES,
+            (
+                (data.noisy[frame.index], data.clean[frame.image])
+                for frame in evenly_spaced(data.at(c_noise), TUNED)
+            ),
+        )
         for c_noise in data.c_noise
     }
 

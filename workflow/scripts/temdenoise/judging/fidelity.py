@@ -1,7 +1,7 @@
 """Fidelity: whether pores (or atoms) and defects are where they should be, and round."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -56,6 +56,37 @@ def match(found: np.ndarray, true: np.ndarray, *, distance: float) -> tuple[np.n
     return rows[close], columns[close]
 
 
+class MatchedFeatures(NamedTuple):
+    """Features of a denoised image beside those of the clean one.
+
+    Attributes
+    ----------
+    paired, partner
+        Indices of the pairs, into the features found and into the true ones.
+    whole
+        Which pairs lie farther than 1.2 spacings from every known defect.
+    alone
+        Centres of the features found that have no partner, shape (n, 2) [pixels].
+    """
+
+    paired: np.ndarray
+    partner: np.ndarray
+    whole: np.ndarray
+    alone: np.ndarray
+
+
+def match_features(
+    found: Features, true: Features, sites: Sequence[Mapping[str, Any]], detector: Detector
+) -> MatchedFeatures:
+    """Pair the features of a denoised image with those of the clean one, see `compare_features`."""
+    paired, partner = match(found.centres, true.centres, distance=detector.spacing / 2)
+    whole = np.ones(len(partner), bool)
+    if len(sites):
+        places = cKDTree([(site["x"], site["y"]) for site in sites])
+        whole = places.query(true.centres[partner])[0] > 1.2 * detector.spacing
+    return MatchedFeatures(paired, partner, whole, np.delete(found.centres, paired, axis=0))
+
+
 def compare_features(
     found: Features,
     true: Features,
@@ -81,23 +112,58 @@ def compare_features(
         ``squared_distance`` [pixels²] and ``roundness_error`` of each pair that is measured;
         the numbers ``true``, ``found`` and ``paired`` of features off the border.
     """
-    paired, partner = match(found.centres, true.centres, distance=detector.spacing / 2)
-    alone = np.delete(found.centres, paired, axis=0)
+    matched = match_features(found, true, sites, detector)
     inner = detector.inside(true.centres, shape)
-    paired, partner = paired[inner[partner]], partner[inner[partner]]
-    whole = np.ones(len(partner), bool)
-    if len(sites):
-        places = cKDTree([(site["x"], site["y"]) for site in sites])
-        whole = places.query(true.centres[partner])[0] > 1.2 * detector.spacing
-    apart = found.centres[paired[whole]] - true.centres[partner[whole]]
+    counted = inner[matched.partner]
+    measured = counted & matched.whole
+    one, other = matched.paired[measured], matched.partner[measured]
+    apart = found.centres[one] - true.centres[other]
     return {
         "squared_distance": (apart**2).sum(axis=1),
-        "roundness_error": found.roundness[paired[whole]] - true.roundness[partner[whole]],
+        "roundness_error": found.roundness[one] - true.roundness[other],
         "true": int(inner.sum()),
         # one with a partner counts where that lies, one without where it lies itself
-        "found": len(paired) + int(detector.inside(alone, shape).sum()),
-        "paired": len(paired),
+        "found": int(counted.sum()) + int(detector.inside(matched.alone, shape).sum()),
+        "paired": int(counted.sum()),
     }
+
+
+class MatchedDefects(NamedTuple):
+    """Defects of a denoised image beside the known ones.
+
+    Attributes
+    ----------
+    groups
+        The known defects, see `detector.group_sites`.
+    positions
+        Of these, shape (n, 2) [pixels].
+    visible
+        Which of them are of a kind that shows, shape (n,).
+    hit
+        Which of them are found, shape (n,).
+    alone
+        Where something is found that is no known defect, shape (m, 2) [pixels].
+    """
+
+    groups: list[dict[str, Any]]
+    positions: np.ndarray
+    visible: np.ndarray
+    hit: np.ndarray
+    alone: np.ndarray
+
+
+def match_defects(
+    found: np.ndarray, sites: Sequence[Mapping[str, Any]], detector: Detector
+) -> MatchedDefects:
+    """Pair what is found with the known defects, those of a kind that does not show too."""
+    groups = group_sites(sites, distance=1.1 * detector.spacing)
+    positions = np.array([g["position"] for g in groups]).reshape(-1, 2)
+    shows = [bool(g["kinds"].intersection(detector.visible)) for g in groups]
+    paired, partner = match(found, positions, distance=detector.spacing)
+    hit = np.zeros(len(groups), dtype=bool)
+    hit[partner] = True
+    alone = np.delete(found, paired, axis=0)
+    return MatchedDefects(groups, positions, np.array(shows, dtype=bool), hit, alone)
 
 
 def compare_defects(
@@ -117,21 +183,19 @@ def compare_defects(
         ``true``, ``found``, ``paired``; ``by_kind``: how many there were and how many
         were found, of every kind alone or together with others, those that do not show too.
     """
-    groups = group_sites(sites, distance=1.1 * detector.spacing)
-    true = np.array([g["position"] for g in groups]).reshape(-1, 2)
-    inside = detector.inside(true, shape) if len(true) else np.zeros(0, dtype=bool)
-    counts = np.array([bool(g["kinds"].intersection(detector.visible)) for g in groups], dtype=bool)
-    counts &= inside
-    paired, partner = match(found, true, distance=detector.spacing)
-    alone = np.setdiff1d(np.arange(len(found)), paired)
-    false = int(detector.inside(found[alone], shape).sum()) if len(alone) else 0
-    hits = int(counts[partner].sum())
+    matched = match_defects(found, sites, detector)
+    inside = np.zeros(0, dtype=bool)
+    if len(matched.groups):
+        inside = detector.inside(matched.positions, shape)
+    counts = matched.visible & inside
+    false = int(detector.inside(matched.alone, shape).sum()) if len(matched.alone) else 0
+    hits = int((counts & matched.hit).sum())
     by_kind: dict[tuple[str, str], list[int]] = {}
     for number in np.flatnonzero(inside):
-        for kind in groups[number]["kinds"]:
+        for kind in matched.groups[number]["kinds"]:
             tally = by_kind.setdefault(kind, [0, 0])
             tally[0] += 1
-            tally[1] += int(number in partner)
+            tally[1] += int(matched.hit[number])
     return {
         "true": int(counts.sum()),
         "found": hits + false,

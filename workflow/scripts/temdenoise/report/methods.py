@@ -53,8 +53,11 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "universal": Method("Universal CNN", "#009E73", "D", "universal", "The universal network"),
         "local_bragg": Method("Local Bragg filter"),
         "nl_means": Method("Non-local means"),
+        "periodic_nl_means": Method("Non-local means over translations"),
         "radial_wiener": Method("Radial Wiener filter"),
         "bm3d": Method("BM3D"),
+        "bm3d_anscombe": Method("BM3D, Anscombe"),
+        "best_two": Method("Best two, mixed"),
     }
 )
 """Methods in the order of charts and tables; the name of any other is made of its key."""
