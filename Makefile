@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow ablation lint format lock config-reference formats-reference clean
+.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation ablation lint format lock config-reference formats-reference results-pages clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,13 @@ figures: $(VENV)/.run  ## draw the figures anew from the stored results, computi
 
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
+
+test-set: $(VENV)/.run  ## compute the reference test set anew by DFT (two hours on two cores)
+	$(BIN)/python workflow/drive.py test_set --configfile config/test_set.yaml --directory build/test_set $(ARGS)
+	cp build/test_set/results/reference/*.tif workflow/scripts/temdenoise/reference/
+
+benchmark: $(VENV)/.run  ## judge models and rivals on it: docs/results/*.csv (ARGS="--run results": of a run, too)
+	PYTHONPATH=workflow/scripts $(BIN)/python -W ignore -m temdenoise.cli benchmark -o docs/results $(ARGS)
 
 test: $(VENV)/.test  ## pass the tests (at most 10 minutes on two cores)
 	$(BIN)/python -m pytest $(ARGS)
@@ -108,6 +115,12 @@ config-reference: $(VENV)/.run  ## write the table of keys in config/README.md f
 	  from temdenoise.foundation.configuration import reference_table; \
 	  text = open("config/README.md").read(); head = text.split("| key |")[0]; \
 	  open("config/README.md", "w").write(head + reference_table() + "\n")'
+
+results-pages: $(VENV)/.run  ## write the tables of docs/results.md from docs/results/*.csv
+	$(BIN)/python tests/benchmarks/results_page.py
+
+bench-relaxation: $(VENV)/.run  ## compare displacements around defects with those by DFT forces
+	$(BIN)/python -W ignore tests/benchmarks/bench_relaxation.py $(ARGS)
 
 formats-reference: $(VENV)/.run  ## write the table of formats in docs/micrographs.md
 	@$(BIN)/python -c 'import re, sys; sys.path.insert(0, "workflow/scripts"); \

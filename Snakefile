@@ -22,6 +22,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/validation.smk"
+include: "workflow/rules/reference.smk"
 include: "workflow/rules/micrographs.smk"
 
 
@@ -44,6 +45,11 @@ rule figures:
 rule validation:
     input:
         "results/validation.html",
+
+
+rule test_set:
+    input:
+        expand("results/reference/{reference}.tif", reference=REFERENCES),
 
 
 rule micrographs:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch"}
+PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch", "tblite-python": "tblite"}
 
 
 def requirements(text):

@@ -453,6 +453,7 @@ def silicon():
     return cell, defect
 
 
+@pytest.mark.slow
 def test_silicon_in_graphene_stands_out_by_tight_binding(silicon):
     """Its bonds are 1.7 to 1.85 Å long, too long for the plane."""
     _, defect = silicon
@@ -469,6 +470,7 @@ def test_silicon_in_graphene_stands_out_by_tight_binding(silicon):
     assert rim.any()
 
 
+@pytest.mark.slow
 def test_silicon_of_tight_binding_has_vacuum_on_either_side(silicon):
     cell, defect = silicon
     foreign = Change("substitution", (first_of(cell, "vacancies", ANY).sites[0],), "Si")

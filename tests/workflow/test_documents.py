@@ -18,6 +18,7 @@ DOCUMENTS = [
     "docs/microscope.md",
     "docs/micrographs.md",
     "docs/python.md",
+    "docs/results.md",
     "docs/science.md",
     "docs/tutorial.md",
     "docs/tutorial-mos2.md",

@@ -186,7 +186,6 @@ def reference_provenance():
     """Where the maps of a reference test set come from."""
     return {
         "seed": config["seed"],
-        "structures": config["structures"],
         "dft": config["dft"],
         "recipes": {"groundtruth.dft": recipe("run_dft.py")},
     }

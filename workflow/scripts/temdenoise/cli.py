@@ -28,6 +28,7 @@ COMMANDS = {
     "models": "list the pretrained models",
     "export": "write a model for other programs: ONNX, or a package of the BioImage Model Zoo",
     "publish": "make a trained model of a finished run one to hand on, with its card",
+    "benchmark": "judge models, classical methods and other programs on the reference test set",
     "new-project": "set up a run that trains models for a crystal of yours",
 }
 
@@ -197,6 +198,32 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--model", default="universal", help="which of the run's models")
     publish.add_argument(
         "--folder", type=Path, metavar="DIR", help="to publish in (default: the package's own)"
+    )
+
+    benchmark = commands.add_parser("benchmark", help=COMMANDS["benchmark"])
+    benchmark.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="results of a finished run, whose models are judged; may be given again",
+    )
+    benchmark.add_argument(
+        "--command",
+        action="append",
+        default=[],
+        dest="programs",
+        metavar="TEXT",
+        help='a program to judge: NAME="denoiser {input} {output}"; may be given again',
+    )
+    benchmark.add_argument("--noise", nargs="+", metavar="NAME", help="default: the paper's four")
+    benchmark.add_argument("--c-noise", nargs="+", type=float, metavar="C", help="noise levels")
+    benchmark.add_argument("--crystal", nargs="+", default=[], metavar="NAME", help="default: all")
+    benchmark.add_argument("--no-classical", action="store_true", help="networks and programs only")
+    benchmark.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once")
+    benchmark.add_argument(
+        "-o", "--output", type=Path, default=Path("benchmark"), metavar="DIR", help="of the tables"
     )
 
     new = commands.add_parser("new-project", help=COMMANDS["new-project"])
@@ -405,12 +432,29 @@ def _new_project(options: argparse.Namespace) -> int:
     return 0
 
 
+def _benchmark(options: argparse.Namespace) -> int:
+    from temdenoise import benchmarking
+    from temdenoise.judging.programs import named_program
+
+    chosen = benchmarking.Benchmark(
+        runs=options.run,
+        programs=[named_program(text) for text in options.programs],
+        noises=options.noise or benchmarking.PAPER_NOISES,
+        c_noise=options.c_noise or benchmarking.C_NOISE,
+        crystals=options.crystal,
+        classical=not options.no_classical,
+    )
+    _say(benchmarking.run(chosen, options.output, jobs=options.jobs))
+    return 0
+
+
 _RUN = {
     "denoise": _denoise,
     "inspect": _inspect,
     "models": _models,
     "export": _export,
     "publish": _publish,
+    "benchmark": _benchmark,
     "new-project": _new_project,
 }
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "benchmark": ("pytorch_msssim", "skimage", "pywt"),
         "codecs": ("imagecodecs",),
         "crystals": ("ase",),
         "export": ("onnx", "onnxscript", "yaml"),

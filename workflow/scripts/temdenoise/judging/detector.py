@@ -192,6 +192,7 @@ def calibrate(
     *,
     sampling: float,
     feature: str = "pores",
+    spacing: float | None = None,
 ) -> Detector:
     """Fix a detector on clean training images.
 
@@ -208,6 +209,8 @@ def calibrate(
         Pixel size [Å].
     feature
         A key of `modes.FEATURES`.
+    spacing
+        Distance between neighbouring features [pixels]; None: measured in the images.
 
     Raises
     ------
@@ -219,13 +222,15 @@ def calibrate(
     checked = [checked_image(image) for image in images]
     # a heavy atom outshines the lattice many times over, so it must not set the scale
     top = 0.9 if FEATURES[feature] > 0 else 1.0
-    spacing = float(np.median([_spacing(FEATURES[feature] * image, top=top) for image in checked]))
+    if spacing is None:
+        found = [_spacing(FEATURES[feature] * image, top=top) for image in checked]
+        spacing = float(np.median(found))
     answers = []
     for image in checked:
         answer = _blobs(FEATURES[feature] * image, spacing)
         peaks = _peaks(answer, spacing / 2, 0.0)
-        found = answer[tuple(peaks.T)]
-        answers.append(found[found > np.quantile(found, top) / 4])
+        heights = answer[tuple(peaks.T)]
+        answers.append(heights[heights > np.quantile(heights, top) / 4])
     detector = Detector(feature, sampling, spacing, float(np.median(np.concatenate(answers))) / 2)
     if sites is None:
         return detector

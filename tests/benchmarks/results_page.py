@@ -1,0 +1,322 @@
+"""Write the tables of docs/results.md and README.md from docs/results/*.csv.
+
+python tests/benchmarks/results_page.py
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; NAME is a key of `TABLES`.
+tests/workflow/test_results.py holds the documents to what this makes.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+from temdenoise.foundation.files import read_json, read_table
+
+RESULTS = ROOT / "docs/results"
+PAGES = ("README.md", "docs/results.md")
+NOISES = {
+    "gaussian": "Gaussian",
+    "salt_pepper": "salt and pepper",
+    "poisson": "Poisson",
+    "background_gaussian": "background + Gaussian",
+}
+METHODS = {
+    "raw": "noisy",
+    "gaussian_blur": "Gaussian blur",
+    "median": "median",
+    "total_variation": "total variation",
+    "wavelet": "wavelets",
+    "background_subtraction": "background subtraction",
+    "radial_wiener": "radial Wiener",
+    "local_bragg": "local Bragg",
+    "nl_means": "non-local means",
+    "periodic_nl_means": "non-local means over lattice translations",
+    "bm3d": "BM3D",
+    "bm3d_anscombe": "BM3D, Anscombe",
+    "best_two": "best two, mixed",
+    "tk_r_em": "tk_r_em",
+    "noise2void": "Noise2Void",
+    "pretrained_density": "**`density`**",
+}
+OURS = "pretrained_density"
+CRYSTALS = {
+    "graphene": "graphene",
+    "hbn": "hBN",
+}
+
+
+def rows_of(name: str) -> list[dict]:
+    """Rows of the benchmark, and of those of slow programs in folders beside it."""
+    paths = [RESULTS / f"{name}.csv", *sorted(RESULTS.glob(f"*/{name}.csv"))]
+    return [row for path in paths if path.exists() for row in read_table(path)]
+
+
+def chosen(rows: Iterable[dict], **wanted: object) -> list[dict]:
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def cell(rows: list[dict], digits: int, *, factor: float = 1.0, one_minus: bool = False) -> str:
+    """A value and its interval; nothing where there is none."""
+    if not rows or rows[0]["value"] == "":
+        return ""
+    values = [rows[0][key] for key in ("value", "low", "high")]
+    if one_minus:
+        value, low, high = (1 - v for v in values)
+        values = [value, high, low]
+    value, low, high = (f"{factor * v:.{digits}f}" for v in values)
+    return f"{value} ({low} to {high})"
+
+
+def table(header: list[str], lines: Iterable[list[str]]) -> str:
+    rule = "|".join(["---"] * len(header))
+    body = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([f"| {' | '.join(header)} |", f"|{rule}|", *body])
+
+
+def levels(rows: list[dict]) -> list[float]:
+    return sorted({row["c_noise"] for row in rows})
+
+
+def losses() -> str:
+    """1 - MS-SSIM of graphene by noise and C."""
+    rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim")
+    shown = ("raw", "radial_wiener", "local_bragg", "periodic_nl_means", "best_two", OURS)
+    return table(
+        ["noise", "C", *(METHODS[m] for m in shown)],
+        (
+            [label, f"{c:g}"]
+            + [
+                cell(chosen(rows, method=m, noise=noise, c_noise=c), 4, one_minus=True)
+                for m in shown
+            ]
+            for noise, label in NOISES.items()
+            for c in levels(rows)
+        ),
+    )
+
+
+def ratios() -> str:
+    """What `density` loses over what the mixture of the best two classical methods loses."""
+    rows = chosen(rows_of("paired"), method=OURS, other="best_two")
+    if not rows:
+        return ""
+    lines = []
+    for noise, label in NOISES.items():
+        for c in levels(rows):
+            line = [label, f"{c:g}"]
+            for crystal in CRYSTALS:
+                found = chosen(rows, noise=noise, c_noise=c, crystal=crystal)
+                ratio = [
+                    {
+                        "value": r["loss_ratio"],
+                        "low": r["loss_ratio_low"],
+                        "high": r["loss_ratio_high"],
+                    }
+                    for r in found
+                ]
+                line.append(cell(ratio, 2))
+            lines.append(line)
+    return table(["noise", "C", *CRYSTALS.values()], lines)
+
+
+def vacancies() -> str:
+    """Whether each method keeps vacancies: every program, all crystals."""
+    kinds = chosen(rows_of("kinds"), kind="vacancy")
+    figures = chosen(rows_of("benchmark"), crystal="all")
+    lines = []
+    for noise in ("gaussian", "poisson"):
+        for c in (0.25, 0.5):
+            for method, label in METHODS.items():
+                place = {"method": method, "noise": noise, "c_noise": c}
+                own = chosen(kinds, crystal="all", **place)
+                if not own:
+                    continue
+                lines.append(
+                    [
+                        NOISES[noise],
+                        f"{c:g}",
+                        label,
+                        recall(own),
+                        cell(chosen(figures, figure="defect_precision", **place), 3),
+                        cell(chosen(figures, figure="pore_centre_rmse_pm", **place), 1),
+                    ]
+                )
+    return table(
+        ["noise", "C", "method", "vacancies found", "of defects found, true", "pores off by (pm)"],
+        lines,
+    )
+
+
+def recall(rows: list[dict]) -> str:
+    """Found of how many vacancies of every element, with the interval of the whole."""
+    from temdenoise.judging.intervals import proportion
+
+    found, total = (sum(row[key] for row in rows) for key in ("found", "n_defects"))
+    low, high = proportion(found, total)
+    return f"{found} of {total} ({low:.3f} to {high:.3f})"
+
+
+def coverage() -> str:
+    """Part of the pixels within sigma, by place, noise and C."""
+    rows = chosen(rows_of("benchmark"), method=OURS)
+    places = {"bulk": "graphene, bulk", "defect": "graphene, within 2 Å of a defect"}
+    return table(
+        ["noise", "C", *places.values()],
+        (
+            [label, f"{c:g}"]
+            + [
+                cell(
+                    chosen(
+                        rows,
+                        noise=noise,
+                        c_noise=c,
+                        crystal="graphene",
+                        figure=f"coverage_68_{place}",
+                    ),
+                    2,
+                )
+                for place in places
+            ]
+            for noise, label in NOISES.items()
+            for c in levels(rows)
+        ),
+    )
+
+
+def inventions() -> str:
+    """Features in noise alone."""
+    rows = chosen(rows_of("benchmark"), figure="invented_per_nm2", method=OURS)
+    lines = [
+        [
+            NOISES[row["noise"]],
+            f"{row['c_noise']:g}",
+            f"{row['n']:g}",
+            f"{round(row['value'] * row['n'])}",
+            f"{row['high']:.4f}",
+        ]
+        for row in rows
+    ]
+    return table(["noise", "C", "nm²", "invented", "per nm², fewer than (95 %)"], lines)
+
+
+def scales() -> str:
+    """Where the loss sits, by scale of MS-SSIM."""
+    rows = chosen(rows_of("benchmark"), crystal="graphene", noise="gaussian", c_noise=0.2)
+    lines = [
+        [METHODS[m]]
+        + [cell(chosen(rows, method=m, figure=f"loss_share_scale_{n}"), 2) for n in range(1, 6)]
+        for m in METHODS
+        if chosen(rows, method=m)
+    ]
+    pixels = (f"{2**n} px" for n in range(5))
+    return table(["method", *pixels], lines)
+
+
+def relaxation() -> str:
+    """Tight binding against DFT forces."""
+    rows = rows_of("relaxation")
+    lines = [
+        [
+            CRYSTALS[row["crystal"]],
+            f"{row['kind'].replace('_', ' ')} of {row['of']}"
+            + (f" by {row['by']}" if row["by"] else ""),
+            f"{row['rms_dft_displacement_pm']:.1f}",
+            f"{row['rms_displacement_pm']:.1f}",
+            f"{row['rms_difference_pm']:.1f}",
+        ]
+        for row in rows
+    ]
+    return table(["crystal", "defect", "DFT (pm)", "GFN1-xTB (pm)", "difference (pm)"], lines)
+
+
+def summary() -> str:
+    """The table of the README: graphene at C = 0.2."""
+    rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim", c_noise=0.2)
+    shown = ("raw", "local_bragg", "periodic_nl_means", "best_two", OURS)
+    return table(
+        ["1 − MS-SSIM at C = 0.2", *(METHODS[m] for m in shown)],
+        (
+            [label] + [cell(chosen(rows, method=m, noise=noise), 4, one_minus=True) for m in shown]
+            for noise, label in NOISES.items()
+        ),
+    )
+
+
+def facts() -> str:
+    """What `density` keeps, invents and knows of its error, with the targets."""
+    figures, kinds = rows_of("benchmark"), chosen(rows_of("kinds"), kind="vacancy")
+
+    def of(figure: str, c: float, digits: int) -> list[str]:
+        own = chosen(figures, method=OURS, crystal="graphene", figure=figure, c_noise=c)
+        return [cell(chosen(own, noise=noise), digits) for noise in NOISES]
+
+    def found(c: float) -> list[str]:
+        own = chosen(kinds, method=OURS, crystal="graphene", c_noise=c)
+        return [recall(chosen(own, noise=noise)) for noise in NOISES]
+
+    def invented(c: float) -> list[str]:
+        own = chosen(figures, method=OURS, figure="invented_per_nm2", c_noise=c)
+        return [f"< {r['high']:.4f}" for noise in NOISES for r in chosen(own, noise=noise)]
+
+    lines = [
+        ["vacancies found, C = 0.25", "at least 0.95", *found(0.25)],
+        ["vacancies found, C = 0.5", "at least 0.95", *found(0.5)],
+        ["of defects found, true, C = 0.25", "at least 0.95", *of("defect_precision", 0.25, 3)],
+        ["of defects found, true, C = 0.5", "at least 0.95", *of("defect_precision", 0.5, 3)],
+        ["invented per nm² of noise, C = 0.5", "< 0.01", *invented(0.5)],
+        ["within sigma, bulk, C = 0.25", "0.63 to 0.73", *of("coverage_68_bulk", 0.25, 2)],
+        [
+            "within sigma, 2 Å about defects, C = 0.25",
+            "0.63 to 0.73",
+            *of("coverage_68_defect", 0.25, 2),
+        ],
+    ]
+    return table(["`density`, graphene", "target", *NOISES.values()], lines)
+
+
+def provenance() -> str:
+    """The commands, and where they ran."""
+    lines = []
+    for path in [RESULTS / "benchmark.json", *sorted(RESULTS.glob("*/benchmark.json"))]:
+        about = read_json(path)
+        commit = about["commit"]["commit"][:12] if about["commit"] else "no commit"
+        lines.append(
+            f"- `{about['command']}`: {about['seconds'] / 60:.0f} minutes in {about['processes']} "
+            f"processes on {about['processor']}; seed {about['seed']}, commit {commit}."
+        )
+    return "\n".join(lines)
+
+
+TABLES = {
+    function.__name__: function
+    for function in (
+        losses,
+        ratios,
+        vacancies,
+        coverage,
+        inventions,
+        scales,
+        relaxation,
+        summary,
+        facts,
+        provenance,
+    )
+}
+
+
+def filled(text: str) -> str:
+    """Put every table of a document anew between its marks."""
+
+    def made(found: re.Match) -> str:
+        return f"<!-- table {found[1]} -->\n{TABLES[found[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table (\w+) -->\n.*?<!-- end -->", made, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
