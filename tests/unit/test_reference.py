@@ -314,6 +314,7 @@ def test_command_writes_the_tables(small_set, tmp_path, capsys):
         (["--crystal", "diamond"], "crystal diamond: expected some of graphene_5x3"),
         (["--run", "."], "no models/\\*/model.pt in it; expected the folder `results`"),
         (["--command", "denoiser {input}"], "lacks {output}"),
+        (["--command", "false {input} {output}"], "failed with exit code 1"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(small_set, capsys, arguments, message):

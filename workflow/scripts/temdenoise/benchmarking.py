@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from temdenoise.foundation.errors import DataError
@@ -40,6 +41,10 @@ C_NOISE = (0.1, 0.2, 0.25, 0.5)
 
 SEED = 48271
 """Of the order of the structures, the noise and the bootstrap."""
+
+
+TRIAL = np.random.default_rng(0).normal(0.5, 0.1, (192, 192)).astype(np.float32)
+"""Image that every program is tried on first."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,9 @@ def run(benchmark: Benchmark, output: Path, *, jobs: int) -> str:
         What was done.
     """
     start, tasks = time.perf_counter(), benchmark.tasks()
+    for program in benchmark.programs:
+        # one that cannot be run is told now, not after an hour
+        program.denoise(TRIAL)
     judged: list[Judged] = []
     # a process of its own each: forking one that has used torch may hang
     spawned = multiprocessing.get_context("spawn")
