@@ -29,6 +29,7 @@ EXECUTED = {
     'make run ARGS="--configfile config/tiny.yaml --directory /tmp/tiny"': "test_plans",
     'make run ARGS="--configfile config/paper.yaml -n"': "test_plans",
     "make validate": "tests/integration/test_validation_page.py::test_validation_of_the_tiny_run",
+    "make benchmark": "tests/unit/test_reference.py::test_command_writes_the_tables",
     "make figures": "tests/integration/test_tiny_run.py::"
     "test_figures_are_drawn_again_without_anything_else",
     "make docs": "tests/browser/test_documents_in_browser.py::test_every_page_is_built",
@@ -113,6 +114,7 @@ def test_make_says_what_it_would_do(command):
     program = {
         "test": "-m pytest",
         "docs": "mkdocs build",
+        "benchmark": "temdenoise.cli benchmark -o docs/results",
         "acceptance": "-m pytest -m acceptance tests/acceptance",
     }.get(command.split()[1], "workflow/drive.py")
     assert program in done.stdout
