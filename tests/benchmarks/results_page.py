@@ -49,9 +49,13 @@ CRYSTALS = {
 
 
 def rows_of(name: str) -> list[dict]:
-    """Rows of the benchmark, and of those of slow programs in folders beside it."""
-    paths = [RESULTS / f"{name}.csv", *sorted(RESULTS.glob(f"*/{name}.csv"))]
-    return [row for path in paths if path.exists() for row in read_table(path)]
+    """Rows of the benchmark, and those of further methods in folders beside it."""
+    main = RESULTS / f"{name}.csv"
+    rows = read_table(main) if main.exists() else []
+    known = {row["method"] for row in rows} if rows and "method" in rows[0] else set()
+    for path in sorted(RESULTS.glob(f"*/{name}.csv")):
+        rows += [row for row in read_table(path) if row["method"] not in known]
+    return rows
 
 
 def chosen(rows: Iterable[dict], **wanted: object) -> list[dict]:
@@ -123,15 +127,15 @@ def ratios() -> str:
 
 
 def vacancies() -> str:
-    """Whether each method keeps vacancies: every program, all crystals."""
+    """Whether each method keeps vacancies: every program, graphene."""
     kinds = chosen(rows_of("kinds"), kind="vacancy")
-    figures = chosen(rows_of("benchmark"), crystal="all")
+    figures = chosen(rows_of("benchmark"), crystal="graphene")
     lines = []
     for noise in ("gaussian", "poisson"):
         for c in (0.25, 0.5):
             for method, label in METHODS.items():
                 place = {"method": method, "noise": noise, "c_noise": c}
-                own = chosen(kinds, crystal="all", **place)
+                own = chosen(kinds, crystal="graphene", **place)
                 if not own:
                     continue
                 lines.append(

@@ -38,7 +38,6 @@ from temdenoise.judging.programs import Program
 from temdenoise.judging.reference import (
     SAMPLING,
     ReferenceImage,
-    ReferenceMaps,
     read_reference,
     reference_files,
     reference_image,
@@ -388,10 +387,11 @@ def judge(task: Task) -> list[Judged]:
     same noisy frame.
     """
     reference = read_reference(task.reference)
-    seed, options = task.seed, _noise_options
+    networks = [_network(*named) for named in task.models]
+    seed, options, scale = task.seed, _noise_options, _trained_scale(networks, reference.crystal)
 
     def frame(split: str) -> tuple[ReferenceImage, np.ndarray]:
-        image = reference_image(reference, split, seed=seed)
+        image = reference_image(reference, split, seed=seed, scale=scale)
         rng = generator(seed, "frame", reference.name, split, task.noise, repr(task.c_noise))
         noisy = corrupt(
             image.clean, noise=task.noise, c_noise=task.c_noise, rng=rng, options=options(image)
@@ -399,7 +399,7 @@ def judge(task: Task) -> list[Judged]:
         return image, noisy.astype(np.float32)
 
     image, noisy = frame("test")
-    scene = scene_of(image, _detector(task.reference, seed))
+    scene = scene_of(image, _detector(task.reference, seed, scale))
     settings = {}
     if task.classical:
         kept = {
@@ -407,8 +407,7 @@ def judge(task: Task) -> list[Judged]:
         }
         validation, recorded = frame("val")
         settings = tune_all(kept, [(recorded, validation.clean)])
-    every = list(methods([], settings))
-    every += [_network(*named, reference, image.scale) for named in task.models]
+    every = [*methods([], settings), *networks]
     if task.slow:
         every += [Method(program.name, "", program.denoise) for program in task.programs]
     judged = []
@@ -440,30 +439,30 @@ def judge(task: Task) -> list[Judged]:
     return judged
 
 
-def _network(name: str, path: Path, reference: ReferenceMaps, scale: IntensityScale) -> Method:
-    """Give a network the frames of its own crystal in the scale of its training.
-
-    Those of a crystal it was not trained on it gets as they are normalised here.
-    """
+def _network(name: str, path: Path) -> Method:
     model = load(path)
     about = model.description
-    name = name or about.method
-    if reference.crystal not in list(about.spacings)[:1] or "offset" not in about.scale:
-        return Method(name, about.trained_on, model.denoise, model)
-    own = IntensityScale(offset=about.scale["offset"], range=about.scale["range"])
+    return Method(name or about.method, about.trained_on, model.denoise, model)
 
-    def denoise(noisy: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        denoised, sigma = model.denoise(own.normalise(scale.denormalise(noisy)))
-        return scale.normalise(own.denormalise(denoised)), sigma * (own.range / scale.range)
 
-    return Method(name, about.trained_on, denoise, model)
+def _trained_scale(networks: Sequence[Method], crystal: str) -> IntensityScale | None:
+    """Find the scale of intensities that a network was trained with on this crystal.
+
+    In it C means what it meant in the training, and salt and pepper are 1 and 0 to the network;
+    scales of other runs of the same crystal differ by little. None: no network was.
+    """
+    for network in networks:
+        about = network.model.description if network.model else None
+        if about and crystal in list(about.spacings)[:1] and "offset" in about.scale:
+            return IntensityScale(offset=about.scale["offset"], range=about.scale["range"])
+    return None
 
 
 def _noise_options(image: ReferenceImage) -> NoiseOptions:
     return NoiseOptions(pedestal=image.scale.pedestal)
 
 
-def _detector(path: Path, seed: int) -> Detector:
+def _detector(path: Path, seed: int, scale: IntensityScale | None) -> Detector:
     """Calibrate the detector of a crystal on the validation images of all its sizes.
 
     Its features lie a lattice constant apart, which the images do not tell where two elements
@@ -471,7 +470,7 @@ def _detector(path: Path, seed: int) -> Detector:
     """
     crystal = read_reference(path).crystal
     alike = [r for r in map(read_reference, reference_files(path.parent)) if r.crystal == crystal]
-    images = [reference_image(reference, "val", seed=seed) for reference in alike]
+    images = [reference_image(reference, "val", seed=seed, scale=scale) for reference in alike]
     lattice = LATTICES.get(crystal)
     constant = lattice.lattice_constant if lattice else None
     return calibrate(
@@ -610,7 +609,10 @@ def kinds_table(judged: Sequence[Judged]) -> Rows:
 
 
 def rings_table(judged: Sequence[Judged]) -> Rows:
-    """List correlation with the truth and error by spatial frequency, of every crystal."""
+    """List correlation with the truth and error by spatial frequency, at `SLOW_C`.
+
+    One row for each method, crystal, noise and ring.
+    """
     return [
         _place((part.method, part.trained_on, part.noise, part.c_noise), part.reference)
         | {
@@ -619,7 +621,7 @@ def rings_table(judged: Sequence[Judged]) -> Rows:
             "error_over_truth": float(f"{error:.4g}"),
         }
         for part in judged
-        if part.rings is not None
+        if part.rings is not None and part.c_noise in SLOW_C
         for frequency, correlation, error in zip(
             part.rings[0].frequency, part.rings[0].values, part.rings[1].values, strict=True
         )

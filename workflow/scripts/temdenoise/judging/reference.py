@@ -165,7 +165,7 @@ class ReferenceImage:
     atoms
         Where atoms are, shape (n, 2) [pixels].
     scale
-        Of the intensities, from the maps of the validation split.
+        Of the intensities.
     """
 
     clean: np.ndarray
@@ -182,7 +182,9 @@ class ReferenceImage:
         return found
 
 
-def reference_image(reference: ReferenceMaps, split: str, *, seed: int) -> ReferenceImage:
+def reference_image(
+    reference: ReferenceMaps, split: str, *, seed: int, scale: IntensityScale | None = None
+) -> ReferenceImage:
     """Put the structures of a split side by side, each once if there are enough of them.
 
     Parameters
@@ -193,6 +195,8 @@ def reference_image(reference: ReferenceMaps, split: str, *, seed: int) -> Refer
         ``val`` or ``test``.
     seed
         Of their order.
+    scale
+        Of the intensities; None: that of the maps of the validation split.
     """
     own = reference.of_split(split)
     sides = np.array(own.maps.shape[1:]) * own.sampling
@@ -207,7 +211,8 @@ def reference_image(reference: ReferenceMaps, split: str, *, seed: int) -> Refer
         size=(nx, ny),
         sampling=SAMPLING,
     )
-    scale = intensity_scale(list(reference.of_split("val").maps))
+    if scale is None:
+        scale = intensity_scale(list(reference.of_split("val").maps))
     points: list[np.ndarray] = []
     sites: list[dict[str, Any]] = []
     for place in np.ndindex(layout.shape):
