@@ -219,23 +219,6 @@ def scales() -> str:
     return table(["method", *pixels], lines)
 
 
-def relaxation() -> str:
-    """Tight binding against DFT forces."""
-    rows = rows_of("relaxation")
-    lines = [
-        [
-            CRYSTALS[row["crystal"]],
-            f"{row['kind'].replace('_', ' ')} of {row['of']}"
-            + (f" by {row['by']}" if row["by"] else ""),
-            f"{row['rms_dft_displacement_pm']:.1f}",
-            f"{row['rms_displacement_pm']:.1f}",
-            f"{row['rms_difference_pm']:.1f}",
-        ]
-        for row in rows
-    ]
-    return table(["crystal", "defect", "DFT (pm)", "GFN1-xTB (pm)", "difference (pm)"], lines)
-
-
 def summary() -> str:
     """The table of the README: graphene at C = 0.2."""
     rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim", c_noise=0.2)
@@ -303,7 +286,6 @@ TABLES = {
         coverage,
         inventions,
         scales,
-        relaxation,
         summary,
         facts,
         provenance,

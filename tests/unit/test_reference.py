@@ -280,7 +280,7 @@ def test_one_task_judges_networks_classical_methods_and_programs(folder, monkeyp
     rows = {(r["method"], r["figure"]): r for r in figures_table(list(found.values()), seed=1)}
     assert rows["pretrained_density", "invented_per_nm2"]["high"] > 0
     (against,) = [r for r in paired_table(list(found.values()), seed=1) if r["other"] == "raw"][:1]
-    assert against["loss_ratio_high"] < 0.5
+    assert against["loss_ratio_high"] < 0.7
     # programs are slow, so elsewhere they are left out
     other = Task(task.reference, "gaussian", 0.1, 1, (), task.programs, classical=False)
     assert judge(other) == []
