@@ -302,7 +302,7 @@ def test_command_writes_the_tables(small_set, tmp_path, capsys):
     rows = read_table(made_in / "benchmark.csv")
     assert {row["method"] for row in rows} == {"pretrained_density"}
     about = read_json(made_in / "benchmark.json")
-    assert about["command"].startswith("temdenoise ")
+    assert about["command"].startswith("temdenoise")
     assert {"commit", "seed", "processor", "packages"} <= set(about)
     json.dumps(about)
 
