@@ -36,7 +36,7 @@ figures: $(VENV)/.run  ## draw the figures anew from the stored results, computi
 validate: $(VENV)/.run  ## compare the ground truth with plane waves: results/validation.html
 	$(BIN)/python workflow/drive.py validation $(ARGS)
 
-test-set: $(VENV)/.run  ## compute the reference test set anew by DFT (two hours on two cores)
+test-set: $(VENV)/.run  ## compute the reference test set anew by DFT (hours on two cores)
 	$(BIN)/python workflow/drive.py test_set --configfile config/test_set.yaml --directory build/test_set $(ARGS)
 	cp build/test_set/results/reference/*.tif workflow/scripts/temdenoise/reference/
 

@@ -49,7 +49,7 @@ rule validation:
 
 rule test_set:
     input:
-        expand("results/reference/{reference}.tif", reference=REFERENCES),
+        lambda wildcards: reference_files(),
 
 
 rule micrographs:

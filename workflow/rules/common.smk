@@ -176,6 +176,16 @@ def crystal_name(number):
     return Path(CRYSTALS[number]["crystal"]).stem
 
 
+def reference_files():
+    """Files of a reference test set; no two crystals may have one name."""
+    if len(set(REFERENCES)) < len(REFERENCES):
+        raise WorkflowError(
+            f"a reference test set of {', '.join(REFERENCES)}: two of `structures` and its "
+            "`others` have the same crystal and repeat; expected them to differ"
+        )
+    return [f"results/reference/{name}.tif" for name in REFERENCES]
+
+
 def reference_structures(reference):
     """Structures of one crystal that a reference test set keeps: of validation and test."""
     kept = [*structures("val"), *structures("test")]

@@ -1,5 +1,6 @@
 """The command `temdenoise benchmark`: every method on the reference test set, as tables."""
 
+import math
 import multiprocessing
 import shlex
 import sys
@@ -81,8 +82,10 @@ class Benchmark:
         Raises
         ------
         DataError
-            If a noise, a crystal or a run's models are not there.
+            If a C is not above 0, or a noise, a crystal or a run's models are not there.
         """
+        if low := [c for c in self.c_noise if not 0 < c < math.inf]:
+            raise DataError(f"C = {low[0]}: expected finite numbers above 0")
         if unknown := set(self.noises) - set(NOISES):
             raise DataError(
                 f"noise {', '.join(sorted(unknown))}: expected some of {', '.join(NOISES)}"
@@ -132,10 +135,23 @@ def run(benchmark: Benchmark, output: Path, *, jobs: int) -> str:
     -------
     str
         What was done.
+
+    Raises
+    ------
+    DataError
+        If `jobs` is below 1 or `output` is a file; see also `Benchmark.tasks` and
+        `programs.Program`.
+    OSError
+        If the folder cannot be made.
     """
+    if jobs < 1:
+        raise DataError(f"{jobs} processes: expected at least 1 (--jobs)")
     start, tasks = time.perf_counter(), benchmark.tasks()
+    # what would fail at the end is tried first
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output} is a file; expected a folder for the tables (--output)")
+    output.mkdir(parents=True, exist_ok=True)
     for program in benchmark.programs:
-        # one that cannot be run is told now, not after an hour
         program.denoise(TRIAL)
     judged: list[Judged] = []
     # a process of its own each: forking one that has used torch may hang
@@ -143,9 +159,8 @@ def run(benchmark: Benchmark, output: Path, *, jobs: int) -> str:
     with ProcessPoolExecutor(jobs, mp_context=spawned, initializer=_one_thread) as pool:
         for number, parts in enumerate(pool.map(judge, tasks), 1):
             judged += parts
-            if number % max(1, len(tasks) // 20) == 0:
-                sys.stderr.write(f"{number} of {len(tasks)}\n")
-    output.mkdir(parents=True, exist_ok=True)
+            if 20 * number // len(tasks) > 20 * (number - 1) // len(tasks):
+                sys.stderr.write(f"{number} of {len(tasks)} images\n")
     tables = {
         "benchmark": figures_table(judged, seed=SEED),
         "paired": paired_table(judged, seed=SEED),

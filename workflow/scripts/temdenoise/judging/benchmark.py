@@ -19,7 +19,7 @@ from temdenoise.images.datasets import IntensityScale
 from temdenoise.images.noise import NoiseOptions, corrupt
 from temdenoise.judging.classical import BASELINES, tune_all
 from temdenoise.judging.crystals import Rows
-from temdenoise.judging.detector import Detector, calibrate
+from temdenoise.judging.detector import Detector, Features, calibrate
 from temdenoise.judging.evaluation import Method, methods
 from temdenoise.judging.fidelity import MatchedDefects, match_defects, match_features
 from temdenoise.judging.intervals import CONFIDENCE, proportion, rate
@@ -42,13 +42,14 @@ from temdenoise.judging.reference import (
     reference_files,
     reference_image,
 )
-from temdenoise.judging.statistics import Statistic, interval, paired_difference
+from temdenoise.judging.statistics import Statistic, interval, paired_difference, ratio
 from temdenoise.learning.inference import load
 
 NEAR = 2.0
 """What lies this near a defect or an edge is judged by itself [Å]."""
 
 PIXEL = PixelSize(SAMPLING, SAMPLING)
+"""Of the images, as the metrics take it [Å]."""
 
 ATOM = 0.5
 """Radius about an atom within which intensity is integrated [Å]."""
@@ -56,20 +57,26 @@ ATOM = 0.5
 FEATURELESS = (4, 512)
 """Images of noise alone of either brightness, and their side [pixels]: some 700 nm² in all."""
 
-SLOW = ("bm3d", "bm3d_anscombe")
-"""Classical methods that take seconds for each frame; judged at `SLOW_C` alone."""
-
 SLOW_C = (0.25,)
 """C at which slow methods and other people's programs are judged."""
 
 SLOW_NOISES = ("gaussian", "poisson")
 """Noises with which they are judged."""
 
+RINGS_C = (0.25,)
+"""C for which errors are listed by spatial frequency, which takes many rows."""
+
 PLACES = ("bulk", "defect", "edge")
 """Parts of an image whose sigma is judged by itself."""
 
 Sums = dict[str, np.ndarray]
 """What is added up of each structure: arrays of shape (n_structures, columns)."""
+
+Added = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Adds up values by the structure each belongs to (-1: none): shape (n_structures, 1)."""
+
+Key = tuple[str, str, str, float]
+"""Method, what it was trained on, noise and C."""
 
 
 @dataclass(frozen=True)
@@ -190,14 +197,8 @@ def _together(parts: Sequence[Judged], columns: Sequence[str]) -> tuple[np.ndarr
     return np.concatenate(arrays), strata
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = sums[:, 0] / sums[:, 1]
-    return found
-
-
 def _root(factor: float) -> Statistic:
-    return lambda sums: factor * np.sqrt(_ratio(sums))
+    return lambda sums: factor * np.sqrt(ratio(sums))
 
 
 def _ms_ssim(sums: np.ndarray) -> np.ndarray:
@@ -224,10 +225,10 @@ FIGURES = (
     Figure("rms_error", ("squared_error", "pixels"), _root(1.0)),
     Figure("pore_centre_rmse_pm", ("squared_distance", "pairs"), _root(100 * SAMPLING)),
     Figure("atom_intensity_rmse", ("squared_intensity", "atoms"), _root(1.0)),
-    *(Figure(f"coverage_68_{p}", (f"covered_{p}", f"n_{p}"), _ratio) for p in PLACES),
-    Figure("defect_recall", ("hits", "defects"), _ratio, _proportion),
-    Figure("defect_precision", ("hits", "found"), _ratio, _proportion),
-    Figure("false_defects_per_nm2", ("false", "area_nm2"), _ratio, _rate),
+    *(Figure(f"coverage_68_{p}", (f"covered_{p}", f"n_{p}"), ratio) for p in PLACES),
+    Figure("defect_recall", ("hits", "defects"), ratio, _proportion),
+    Figure("defect_precision", ("hits", "found"), ratio, _proportion),
+    Figure("false_defects_per_nm2", ("false", "area_nm2"), ratio, _rate),
 )
 """Figures of the table, each with its interval."""
 
@@ -246,34 +247,34 @@ class Scene:
         Number in `PLACES` of each pixel, shape (x, y).
     known
         Defects that the detector finds in the clean image; what it finds there besides.
+    features
+        What it finds of the lattice there.
     """
 
     image: ReferenceImage
     detector: Detector
     places: np.ndarray
     known: MatchedDefects
+    features: Features
 
 
 def scene_of(image: ReferenceImage, detector: Detector) -> Scene:
     """Find which pixels of an image lie near a defect or an edge."""
     places: np.ndarray = np.zeros(image.clean.shape, dtype=int)
-    width = 2 * detector.spacing
     # wide enough to blur the lattice away; in the vacuum of a ribbon little is left
-    blurred: np.ndarray = gaussian_filter(image.clean, width / 4)
+    blurred: np.ndarray = gaussian_filter(image.clean, detector.spacing / 2)
     empty: np.ndarray = blurred < 0.25 * np.median(blurred)
     if empty.any():
         beside = np.minimum(distance_transform_edt(~empty), distance_transform_edt(empty))
         places = np.where(beside <= NEAR / SAMPLING + 1, PLACES.index("edge"), places)
     away: np.ndarray = np.ones(image.clean.shape, dtype=bool)
     for site in image.sites:
-        x, y = (round(site[axis]) for axis in "xy")
-        if 0 <= x < away.shape[0] and 0 <= y < away.shape[1]:
-            away[x, y] = False
+        away[round(site["x"]), round(site["y"])] = False
     if not away.all():
         beside = distance_transform_edt(away)
         places = np.where(beside <= NEAR / SAMPLING, PLACES.index("defect"), places)
     known = match_defects(detector.defects(image.clean), image.sites, detector)
-    return Scene(image, detector, places, known)
+    return Scene(image, detector, places, known, detector.features(image.clean))
 
 
 def sums_of(
@@ -331,13 +332,10 @@ def sums_of(
     return sums | more, kinds
 
 
-Added = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
 def _features(scene: Scene, denoised: np.ndarray, added: Added) -> Sums:
     """Squared distances of the features from those of the clean image [pixels²]."""
     detector, image = scene.detector, scene.image
-    found, true = detector.features(denoised), detector.features(image.clean)
+    found, true = detector.features(denoised), scene.features
     matched = match_features(found, true, image.sites, detector)
     one, other = matched.paired[matched.whole], matched.partner[matched.whole]
     squared = ((found.centres[one] - true.centres[other]) ** 2).sum(axis=1)
@@ -388,22 +386,26 @@ def judge(task: Task) -> list[Judged]:
     """
     reference = read_reference(task.reference)
     networks = [_network(*named) for named in task.models]
-    seed, options, scale = task.seed, _noise_options, _trained_scale(networks, reference.crystal)
+    seed, scale = task.seed, _trained_scale(networks, reference.crystal)
 
     def frame(split: str) -> tuple[ReferenceImage, np.ndarray]:
         image = reference_image(reference, split, seed=seed, scale=scale)
         rng = generator(seed, "frame", reference.name, split, task.noise, repr(task.c_noise))
         noisy = corrupt(
-            image.clean, noise=task.noise, c_noise=task.c_noise, rng=rng, options=options(image)
+            image.clean,
+            noise=task.noise,
+            c_noise=task.c_noise,
+            rng=rng,
+            options=_noise_options(image),
         )
-        return image, noisy.astype(np.float32)
+        return image, noisy
 
     image, noisy = frame("test")
     scene = scene_of(image, _detector(task.reference, seed, scale))
     settings = {}
     if task.classical:
         kept = {
-            name: baseline for name, baseline in BASELINES.items() if task.slow or name not in SLOW
+            name: baseline for name, baseline in BASELINES.items() if task.slow or not baseline.slow
         }
         validation, recorded = frame("val")
         settings = tune_all(kept, [(recorded, validation.clean)])
@@ -498,7 +500,7 @@ def _invented(method: Method, scene: Scene, task: Task) -> tuple[int, float] | N
                 rng=rng,
                 options=_noise_options(scene.image),
             )
-            features = detector.features(method.denoise(noisy.astype(np.float32))[0])
+            features = detector.features(method.denoise(noisy)[0])
             found += int(detector.inside(features.centres, (side, side)).sum())
             area += ((side - 1 - 2 * detector.border) * SAMPLING / 10) ** 2
     return found, area
@@ -508,9 +510,6 @@ def _first(path: Path) -> Path:
     """Choose whose detector looks at noise alone: the first graphene, or the first of all."""
     files = reference_files(path.parent)
     return next((file for file in files if file.stem.startswith("graphene_")), files[0])
-
-
-Key = tuple[str, str, str, float]
 
 
 def _by_method(judged: Iterable[Judged]) -> dict[Key, list[Judged]]:
@@ -609,7 +608,7 @@ def kinds_table(judged: Sequence[Judged]) -> Rows:
 
 
 def rings_table(judged: Sequence[Judged]) -> Rows:
-    """List correlation with the truth and error by spatial frequency, at `SLOW_C`.
+    """List correlation with the truth and error by spatial frequency, at `RINGS_C`.
 
     One row for each method, crystal, noise and ring.
     """
@@ -621,7 +620,7 @@ def rings_table(judged: Sequence[Judged]) -> Rows:
             "error_over_truth": float(f"{error:.4g}"),
         }
         for part in judged
-        if part.rings is not None and part.c_noise in SLOW_C
+        if part.rings is not None and part.c_noise in RINGS_C
         for frequency, correlation, error in zip(
             part.rings[0].frequency, part.rings[0].values, part.rings[1].values, strict=True
         )

@@ -167,16 +167,19 @@ class Baseline:
     apply
         Function of the noisy image, sigma and what is set.
     settings
-        What is tried on the validation split; one alone is not tuned. None: it is made of other
-        methods after these are tuned.
+        What is tried on the validation split. Empty: it is made of other methods after these
+        are tuned.
     requires
         A module it needs that this project does not install.
+    slow
+        Whether a frame takes it seconds, so that the benchmark judges it on some frames alone.
     """
 
     label: str
     apply: Callable[..., np.ndarray]
     settings: Sequence[Setting] = ({},)
     requires: str | None = None
+    slow: bool = False
 
     @property
     def available(self) -> bool:
@@ -245,12 +248,13 @@ BASELINES = MappingProxyType(
             "local Bragg filter", bragg, grid(window=(32, 64, 128), threshold=(1.5, 2.5, 4.0))
         ),
         # its licence forbids commercial use, so the user installs it
-        "bm3d": Baseline("BM3D", bm3d, grid(factor=(1.0, 1.25, 1.5)), requires="bm3d"),
+        "bm3d": Baseline("BM3D", bm3d, grid(factor=(1.0, 1.25, 1.5)), requires="bm3d", slow=True),
         "bm3d_anscombe": Baseline(
             "BM3D with the generalised Anscombe transform",
             bm3d_anscombe,
             grid(pedestal=(0.0, 1.0), factor=(1.0, 1.25)),
             requires="bm3d",
+            slow=True,
         ),
         "best_two": Baseline("mixture of the best two", mixture, settings=()),
     }
@@ -297,7 +301,7 @@ def tune_all(
     methods
         By name, as `BASELINES`; those without settings are given the mixture.
     pairs
-        See `tune`.
+        Noisy and clean image of each validation frame of one noise and C.
 
     Returns
     -------
@@ -376,23 +380,5 @@ def _tried(name: str, method: Baseline, images: Pairs, sigma: float) -> Trial:
 
 
 def tune(method: Baseline, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Setting, float]:
-    """Choose what is set of a method by the mean MS-SSIM on validation frames.
-
-    Parameters
-    ----------
-    method
-        A row of `BASELINES`.
-    pairs
-        Noisy and clean image of each validation frame of one noise and C.
-
-    Returns
-    -------
-    setting : mapping
-        The best of those tried.
-    sigma : float
-        Root mean square of the noise.
-    """
-    images, sigma = _prepared(pairs)
-    if len(method.settings) == 1:
-        return method.settings[0], sigma
-    return _tried(method.label, method, images, sigma).setting, sigma
+    """Tune one method, see `tune_all`."""
+    return tune_all({method.label: method}, pairs)[method.label]
