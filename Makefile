@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation ablation lint format lock config-reference formats-reference results-pages clean
+.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation bench-implants ablation lint format lock config-reference formats-reference results-pages clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -119,8 +119,11 @@ config-reference: $(VENV)/.run  ## write the table of keys in config/README.md f
 results-pages: $(VENV)/.run  ## write the tables of docs/results.md from docs/results/*.csv
 	$(BIN)/python tests/benchmarks/results_page.py
 
-bench-relaxation: $(VENV)/.run  ## compare displacements around defects with those by DFT forces
+bench-relaxation: $(VENV)/.run  ## displacements around defects; ARGS="--dft graphene:vacancies" beside those by DFT forces
 	$(BIN)/python -W ignore tests/benchmarks/bench_relaxation.py $(ARGS)
+
+bench-implants: $(VENV)/.run  ## what denoisers keep of planted atoms: make bench-implants ARGS="<frame> --sampling 0.12 --kind adf"
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/bench_implants.py $(ARGS)
 
 formats-reference: $(VENV)/.run  ## write the table of formats in docs/micrographs.md
 	@$(BIN)/python -c 'import re, sys; sys.path.insert(0, "workflow/scripts"); \

@@ -1,9 +1,10 @@
 """Change one choice of network or training at a time and measure: `make ablation`.
 
 Needs the data sets of `make run` in results/. Each variant trains the specialist of one noise,
-or the universal network, with the configuration's options but fewer steps, and is judged on
-the test split as `evaluate` does. Prints one row per variant and noise and writes them as CSV:
-time of training, (1 - MS-SSIM) inside and outside the trained range, and fidelity.
+or the universal network, with the configuration's options but fewer steps, and is judged as
+`evaluate` does, but on the validation split: options are chosen by these figures, so the test
+split plays no part. Prints one row per variant and noise and writes them as CSV: time of
+training, (1 - MS-SSIM) inside and outside the trained range, and fidelity.
 
     python tests/benchmarks/ablation.py [--results results] [--model gaussian] [--steps 1000]
                                         [--only width_16 ...] [--csv ablation.csv]
@@ -216,14 +217,14 @@ def main() -> None:
     if arguments.model not in models:
         parser.error(f"--model {arguments.model}: expected one of {', '.join(models)}")
     model = models[arguments.model]
-    train_set, val_set, test_set = (
+    train_set, val_set = (
         {noise: data(arguments.results, noise, split) for noise in model["noises"]}
-        for split in ("train", "val", "test")
+        for split in ("train", "val")
     )
     rows = read_table(arguments.results / "structures/structures.csv")
-    images = test_set[model["noises"][0]]
+    images = val_set[model["noises"][0]]
     sites = sites_in_images(
-        read_json(arguments.results / "mosaics/test/joints.json"),
+        read_json(arguments.results / "mosaics/val/joints.json"),
         {row["structure"]: json.loads(row["defects"]) for row in rows},
         size=images.clean.shape[1],
         sampling=images.sampling[0],
@@ -246,11 +247,11 @@ def main() -> None:
             )
         about = ModelDescription(NoiseRange(*model["c_noise"]), method=model["method"])
         seconds = time.perf_counter() - start
-        for trained_on, test in test_set.items():
+        for trained_on, validation in val_set.items():
             quality, fidelity, *_ = evaluate(
-                test,
+                validation,
                 [Model(network, replace(about, trained_on=trained_on))],
-                settings={c: {} for c in test.c_noise},
+                settings={c: {} for c in validation.c_noise},
                 detector=detector,
                 sites=sites,
                 conditions=Conditions(trained_on, model["c_noise"], patch=64, seed=config["seed"]),

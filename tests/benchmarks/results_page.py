@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 from temdenoise.foundation.files import read_json, read_table
 
 RESULTS = ROOT / "docs/results"
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/ground-truth.md")
 NOISES = {
     "gaussian": "Gaussian",
     "salt_pepper": "salt and pepper",
@@ -42,6 +42,8 @@ METHODS = {
     "pretrained_density": "**`density`**",
 }
 OURS = "pretrained_density"
+KINDS = {"vacancy": "vacancy of", "rotated_bond": "rotated bond", "substitution": "substitution of"}
+DFT_COLUMNS = ("dft_rms_pm", "difference_rms_pm")
 CRYSTALS = {
     "graphene": "graphene",
     "hbn": "hBN",
@@ -219,6 +221,26 @@ def scales() -> str:
     return table(["method", *pixels], lines)
 
 
+def relaxation() -> str:
+    """How far atoms around defects move by tight binding, and where it was computed by DFT."""
+    crystals = {**CRYSTALS, "mos2": "MoS2"}
+    lines = [
+        [
+            crystals[row["crystal"]],
+            " ".join([KINDS[row["kind"]], row["of"], *(["by", row["by"]] if row["by"] else [])]),
+            f"{row['gfn1_rms_pm']:.1f}",
+            f"{row['gfn1_out_of_plane_pm']:.1f}",
+            *(f"{row[k]:.1f}" if row[k] != "" else "" for k in DFT_COLUMNS),
+            f"{row['gfn1_lattice_over_ours']:.3f}",
+            f"{row['gfn1_seconds']:.0f}",
+        ]
+        for row in read_table(RESULTS / "relaxation.csv")
+    ]
+    header = ["crystal", "defect", "rms in the plane (pm)", "largest out of it (pm)"]
+    header += ["by DFT forces (pm)", "difference (pm)", "lattice constant over ours", "seconds"]
+    return table(header, lines)
+
+
 def summary() -> str:
     """The table of the README: graphene at C = 0.2."""
     rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim", c_noise=0.2)
@@ -286,6 +308,7 @@ TABLES = {
         coverage,
         inventions,
         scales,
+        relaxation,
         summary,
         facts,
         provenance,
