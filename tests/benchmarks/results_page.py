@@ -24,6 +24,7 @@ NOISES = {
     "background_gaussian": "background + Gaussian",
 }
 METHODS = {
+    "floor": "floor",
     "raw": "noisy",
     "gaussian_blur": "Gaussian blur",
     "median": "median",
@@ -46,8 +47,16 @@ KINDS = {"vacancy": "vacancy of", "rotated_bond": "rotated bond", "substitution"
 DFT_COLUMNS = ("dft_rms_pm", "difference_rms_pm")
 CRYSTALS = {
     "graphene": "graphene",
+    "graphene_ribbon": "graphene, ribbons",
     "hbn": "hBN",
+    "mos2": "MoS2",
 }
+TRAININGS = {
+    "specialist": "specialist",
+    "universal_equal": "universal, equal terms",
+    "universal_shipped": "universal, as configured",
+}
+ENDS = {"value": "", "low": "_low", "high": "_high"}
 
 
 def rows_of(name: str) -> list[dict]:
@@ -88,8 +97,10 @@ def levels(rows: list[dict]) -> list[float]:
 
 def losses() -> str:
     """1 - MS-SSIM of graphene by noise and C."""
-    rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim")
-    shown = ("raw", "radial_wiener", "local_bragg", "periodic_nl_means", "best_two", OURS)
+    rows = chosen(
+        [*rows_of("benchmark"), *floor_rows("floor")], crystal="graphene", figure="ms_ssim"
+    )
+    shown = ("raw", "radial_wiener", "local_bragg", "periodic_nl_means", "best_two", OURS, "floor")
     return table(
         ["noise", "C", *(METHODS[m] for m in shown)],
         (
@@ -104,16 +115,80 @@ def losses() -> str:
     )
 
 
+def floor_rows(method: str) -> list[dict]:
+    """Rows of the floor, or of the network on the floor's own images."""
+    return chosen(read_table(RESULTS / "floor.csv"), method=method)
+
+
+def floors() -> str:
+    """How far `density` and the best classical methods are from the floor."""
+    floor, ours = floor_rows("floor"), floor_rows(OURS)
+    rows = chosen(rows_of("benchmark"), figure="ms_ssim", method="best_two")
+    lines = []
+    for crystal in ("graphene", "hbn"):
+        for noise, label in NOISES.items():
+            for c in levels(floor):
+                place = {"crystal": crystal, "noise": noise, "c_noise": c}
+                own = chosen(floor, **place, figure="ms_ssim")
+                if not own or own[0]["value"] == 1:
+                    continue
+                best = chosen(rows, **place)
+                over = (1 - best[0]["value"]) / (1 - own[0]["value"]) if best else None
+                lines.append(
+                    [
+                        CRYSTALS[crystal],
+                        label,
+                        f"{c:g}",
+                        cell(own, 4, one_minus=True),
+                        cell(chosen(floor, **place, figure="atom_position_rmse_pm"), 1),
+                        cell(chosen(ours, **place, figure="loss_over_floor"), 2),
+                        f"{over:.1f}" if over else "",
+                    ]
+                )
+    header = ["crystal", "noise", "C", "floor, 1 − MS-SSIM", "atoms known within (pm)"]
+    header += ["`density` over the floor", "best two over the floor"]
+    return table(header, lines)
+
+
+def trainings() -> str:
+    """What several seeds of each network lose, and what a universal one does over a specialist."""
+    rows = chosen(read_table(RESULTS / "training.csv"), noise="gaussian")
+    lines = []
+    for c in levels(rows):
+        for name, label in TRAININGS.items():
+            own = chosen(rows, network=name, c_noise=c)
+            for mean in chosen(own, seed="mean"):
+                lost = {key: mean[f"ms_ssim{end}"] for key, end in ENDS.items()}
+                over = {key: mean[f"loss_ratio{end}"] for key, end in ENDS.items()}
+                apart = mean["loss_ratio_sd"]
+                lines.append(
+                    [
+                        f"{c:g}",
+                        label,
+                        f"{mean['steps']}, to C = {mean['c_noise_high']:g}",
+                        ", ".join(f"{1 - r['ms_ssim']:.4f}" for r in own if r is not mean),
+                        cell([lost], 4, one_minus=True),
+                        "" if mean["sd_between_seeds"] == "" else f"{mean['sd_between_seeds']:.4f}",
+                        cell([over], 2),
+                        "" if apart == "" else f"{apart:.2f}",
+                    ]
+                )
+    header = ["C", "network", "steps, trained", "1 − MS-SSIM of each seed", "mean"]
+    header += ["between seeds", "over the specialist", "between seeds"]
+    return table(header, lines)
+
+
 def ratios() -> str:
     """What `density` loses over what the mixture of the best two classical methods loses."""
     rows = chosen(rows_of("paired"), method=OURS, other="best_two")
     if not rows:
         return ""
+    here = {name: CRYSTALS[name] for name in CRYSTALS if chosen(rows, crystal=name)}
     lines = []
     for noise, label in NOISES.items():
         for c in levels(rows):
             line = [label, f"{c:g}"]
-            for crystal in CRYSTALS:
+            for crystal in here:
                 found = chosen(rows, noise=noise, c_noise=c, crystal=crystal)
                 ratio = [
                     {
@@ -125,7 +200,7 @@ def ratios() -> str:
                 ]
                 line.append(cell(ratio, 2))
             lines.append(line)
-    return table(["noise", "C", *CRYSTALS.values()], lines)
+    return table(["noise", "C", *here.values()], lines)
 
 
 def vacancies() -> str:
@@ -223,10 +298,9 @@ def scales() -> str:
 
 def relaxation() -> str:
     """How far atoms around defects move by tight binding, and where it was computed by DFT."""
-    crystals = {**CRYSTALS, "mos2": "MoS2"}
     lines = [
         [
-            crystals[row["crystal"]],
+            CRYSTALS[row["crystal"]],
             " ".join([KINDS[row["kind"]], row["of"], *(["by", row["by"]] if row["by"] else [])]),
             f"{row['gfn1_rms_pm']:.1f}",
             f"{row['gfn1_out_of_plane_pm']:.1f}",
@@ -289,12 +363,14 @@ def facts() -> str:
 def provenance() -> str:
     """The commands, and where they ran."""
     lines = []
-    for path in [RESULTS / "benchmark.json", *sorted(RESULTS.glob("*/benchmark.json"))]:
+    others = [RESULTS / f"{name}.json" for name in ("floor", "training")]
+    paths = [RESULTS / "benchmark.json", *sorted(RESULTS.glob("*/benchmark.json")), *others]
+    for path in filter(Path.exists, paths):
         about = read_json(path)
         commit = about["commit"]["commit"][:12] if about["commit"] else "no commit"
         lines.append(
-            f"- `{about['command']}`: {about['seconds'] / 60:.0f} minutes in {about['processes']} "
-            f"processes on {about['processor']}; seed {about['seed']}, commit {commit}."
+            f"- `{about['command']}`: {about['seconds'] / 60:.0f} minutes, {about['processes']} "
+            f"at once, on {about['processor']}; seed {about['seed']}, commit {commit}."
         )
     return "\n".join(lines)
 
@@ -303,6 +379,8 @@ TABLES = {
     function.__name__: function
     for function in (
         losses,
+        floors,
+        trainings,
         ratios,
         vacancies,
         coverage,
