@@ -43,3 +43,38 @@ def counts(rng, shape=(144, 128)):
     """Bright atoms as a detector counts them, with white noise half as strong as the lattice."""
     image = 2000 + 120 * hexagonal(shape) + 60 * rng.standard_normal(shape)
     return image.astype(np.uint16)
+
+
+def crystal(shape=(256, 240), *, missing=0, seed=0, spacing=3.1, sampling=PIXEL, second=0.0):
+    """Atoms of a width of 0.42 Å on a hexagonal lattice, some of them missing.
+
+    With `second` the strength of another atom in each cell, as in MoS2. Returns the image (standard
+    deviation 1), where atoms are and where they are missing [pixels].
+    """
+    rng = np.random.default_rng(seed)
+    angle = 0.2
+    first = spacing * np.array([np.cos(angle), np.sin(angle)])
+    second_vector = spacing * np.array([np.cos(angle + np.pi / 3), np.sin(angle + np.pi / 3)])
+    extent = np.array(shape) * sampling
+    number = int(3 * extent.max() / spacing)
+    index = np.mgrid[-number:number, -number:number].reshape(2, -1).T
+    places = index @ np.array([first, second_vector]) + rng.uniform(0, spacing, 2)
+    places = places[((places > -1) & (places < extent + 1)).all(axis=1)]
+    inside = np.flatnonzero(((places > 6) & (places < extent - 6)).all(axis=1))
+    away = rng.choice(inside, missing, replace=False)
+    moved = places + rng.normal(0, 0.03, places.shape)
+    kept = np.delete(np.arange(len(places)), away)
+    x, y = (step * np.arange(n) for n, step in zip(shape, sampling, strict=True))
+    image = _bumps(moved[kept], x, y)
+    if second:
+        image += second * _bumps(places + (first + second_vector) / 3, x, y)
+    steps = np.array(sampling)
+    return image / image.std(), places[kept] / steps, places[away] / steps
+
+
+def _bumps(places, x, y, width=0.42):
+    """Gaussians of height 1 at some places [Å]."""
+    rows, columns = (
+        np.exp(-((axis - places[:, i, None]) ** 2) / (2 * width**2)) for i, axis in ((0, x), (1, y))
+    )
+    return rows.T @ columns

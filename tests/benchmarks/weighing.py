@@ -28,13 +28,13 @@ from temdenoise.micrographs.weighing import PLAIN, estimate_support, weighed
 def errors(clean, noisy, model, sampling):
     """Error as the network shows it and weighed, over the clean deviation, and fraction left."""
     frame = analyse(noisy, sampling=sampling)
-    fitted = fit(frame.level, frame.noise, model.description, sampling)
+    fitted = fit(frame.level, frame.noise_model, model.description, sampling)
 
     def ask(image):
         return answer(model, image, fitted, sampling)
 
     shown = ask(frame.image)
-    support = estimate_support(ask, frame.image, frame.noise, frame.spectrum, sampling)
+    support = estimate_support(ask, frame.image, frame.noise_model, frame.spectrum, sampling)
     found = [weighed(shown, taken).denoised for taken in (PLAIN, support)]
     # what varies slowly is kept as recorded, with its background: it is not judged
     wanted = clean - recorded(clean, sampling)

@@ -295,7 +295,7 @@ def test_command_of_the_readme(installed, place, frame, command):
         assert set(COMMANDS_OF_HELP) <= set(re.findall(r"[\w-]+", done.stdout))
 
 
-COMMANDS_OF_HELP = ["denoise", "inspect", "models", "export", "publish", "new-project"]
+COMMANDS_OF_HELP = ["denoise", "inspect", "judge", "models", "export", "publish", "new-project"]
 
 
 @pytest.mark.parametrize("block", PYTHON)

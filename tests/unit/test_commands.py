@@ -160,7 +160,8 @@ def test_a_plain_gaussian_is_preferred_to_a_bad_network(image, bad_model, tmp_pa
     assert "Prefer the plain Gaussian" in page
     # the gravest reason is the headline, and stands there once
     for reason in verdict["reasons"]:
-        assert html.unescape(page).count(reason) == 1
+        # but for its first letter, which may begin a sentence
+        assert html.unescape(page.partition("<figure>")[0]).count(reason[1:]) == 1
 
 
 @pytest.mark.usefixtures("no_page")

@@ -1,10 +1,8 @@
 """A frame: cleaned, looked at, fitted to a model, and the network's answer to it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from made_up_frames import PIXEL, TRAINED, hexagonal, noise_of
+from made_up_frames import PIXEL, TRAINED, hexagonal
 from made_up_models import SCALED, made_up
 from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.modes import IMAGE_MODES, image_mode, mode_by_contrast
@@ -96,8 +94,9 @@ def test_every_mode_says_whether_its_sign_is_known():
 
 
 def test_fit_gives_the_lattice_the_trained_contrast(rng):
-    noise = noise_of(7 * hexagonal() + 2 * rng.standard_normal((256, 256)))
-    level = NoiseLevel(noise.sigma, 7.0)
+    frame = analyse(7 * hexagonal() + 2 * rng.standard_normal((256, 256)), sampling=PIXEL)
+    noise = frame.noise_model
+    level = NoiseLevel(frame.noise.sigma, 7.0)
     fitted = fit(level, noise, TRAINED, PIXEL)
     assert fitted.gain * 7 == pytest.approx(TRAINED.clean_std, rel=0.05)
     assert level.over_contrast == pytest.approx(2 / 7, rel=0.05)
@@ -106,19 +105,19 @@ def test_fit_gives_the_lattice_the_trained_contrast(rng):
     assert fitted.scaled(2) == Fit(fitted.sampling, 2 * fitted.gain, 2 * fitted.c_noise, 0.5)
     # coarser pixels where there is more noise than trained on, and never out of range
     coarsest = pytest.approx(INSIDE * TRAINED.pixels.coarsest)
-    loud = noise_of(10 * rng.standard_normal((256, 256)))
-    strong = fit(NoiseLevel(loud.sigma, 1.0), loud, TRAINED, PIXEL)
+    loud = noise.times(25.0)
+    strong = fit(NoiseLevel(10.0, 1.0), loud, TRAINED, PIXEL)
     assert strong.sampling == coarsest
     assert strong.c_noise <= TRAINED.noise.high
     assert fit(level, noise, TRAINED, PixelSize.of(0.5)).sampling == coarsest
-    nothing = NoiseLevel(noise.sigma, 0.0)
+    nothing = NoiseLevel(2.0, 0.0)
     assert nothing.over_contrast == np.inf
     assert fit(nothing, noise, TRAINED, PIXEL).c_noise == TRAINED.noise.high
 
 
 def test_an_image_without_noise_is_fitted_by_its_lattice():
     frame = analyse(hexagonal(), sampling=PIXEL)
-    silent = replace(frame.noise, sigma=0.0)
+    silent = frame.noise_model.times(0.0)
     fitted = fit(NoiseLevel(0.0, 0.5), silent, TRAINED, PIXEL)
     assert fitted.gain == pytest.approx(TRAINED.clean_std / 0.5)
     assert fitted.c_noise == 0

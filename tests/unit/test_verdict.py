@@ -12,6 +12,7 @@ from temdenoise.micrographs.denoising import fit
 from temdenoise.micrographs.evidence import Invention, Residual, Score
 from temdenoise.micrographs.frame import analyse
 from temdenoise.micrographs.nodata import without_data
+from temdenoise.micrographs.sites import SiteEvidence
 from temdenoise.micrographs.verdict import CHECKS, TITLES, Evidence, Weight, judge
 from temdenoise.micrographs.weighing import PLAIN
 
@@ -23,7 +24,13 @@ def frame():
 
 
 def scored(network, gaussian, *, valid=True):
-    return Score(network, gaussian, 2.0, network - gaussian, 0.01, 0, 0.4, valid)
+    return Score(network, gaussian, 2.0, network - gaussian, 0.01, 0, 0.4, 0.01, valid)
+
+
+def sites(supported=100, contradicted=0, untold=0):
+    outcome = np.repeat(np.arange(3), (supported, contradicted, untold))
+    none = np.zeros(len(outcome))
+    return SiteEvidence(np.zeros((len(outcome), 2)), *[none] * 7, outcome)
 
 
 def residual(lattice_left):
@@ -37,10 +44,11 @@ def evidence(recorded, /, **changes):
     all_well = Evidence(
         frame=frame,
         trained=trained,
-        fit=fit(frame.level, frame.noise, trained, frame.sampling),
+        fit=fit(frame.level, frame.noise_model, trained, frame.sampling),
         support=PLAIN,
         pixel_check=check(frame.ring, PIXEL, {"mos2": MOS2}, certain=True),
         score=scored(0.3, 0.2),
+        sites=sites(),
         residual=residual(0.01),
         invented=Invention(6, 6, flat=False),
         mode=trained.mode,
@@ -57,7 +65,11 @@ def test_verdict_when_all_is_well(frame):
     assert verdict.level == "good", verdict.reasons
     assert not verdict.use_gaussian
     assert verdict.remedies == ()
-    assert findings(verdict) == {"held_out_score": Weight.FOR, "right_pixel_size": Weight.FOR}
+    assert findings(verdict) == {
+        "held_out_score": Weight.FOR,
+        "supported_sites": Weight.FOR,
+        "right_pixel_size": Weight.FOR,
+    }
     assert verdict.findings[0].check == "held_out_score"
     assert verdict.headline == f"{TITLES['good']}: {verdict.findings[0].text}."
 
@@ -95,6 +107,8 @@ WRONG = {
         "no",
         lambda _: {"pixel_check": check(Ring(3.1, 3, 0), PIXEL, {"mos2": 2.7}, certain=True)},
     ),
+    "contradicted_sites": ("no", lambda _: {"sites": sites(90, 10)}),
+    "undecided_sites": ("careful", lambda _: {"sites": sites(40, 0, 60)}),
     "untrained_pixel_size": (
         "careful",
         lambda _: {"trained": replace(TRAINED, pixel_range=PixelRange(0.2, 0.3))},
@@ -130,7 +144,7 @@ def test_verdict_names_what_is_wrong(name, frame):
 
 def test_every_check_has_its_case():
     names = {check.__name__ for check in CHECKS}
-    assert names == {*WRONG, "right_pixel_size"}
+    assert names == {*WRONG, "supported_sites", "right_pixel_size"}
     assert len(names) == len(CHECKS)
 
 
@@ -141,6 +155,7 @@ def test_what_is_right_at_the_edge_of_its_check_is_not_found(frame):
             replace(frame, replaced=frame.image.size // 100),
             support=replace(PLAIN, fraction=0.6),
             residual=residual(0.1),
+            sites=sites(50, 0, 50),
             invented=Invention(3, 6, flat=False),
             trained=replace(TRAINED, pixel_range=PixelRange(0.1515, 0.3)),
         )
@@ -159,7 +174,7 @@ def test_what_is_right_at_the_edge_of_its_check_is_not_found(frame):
         (scored(0.2, 0.3, valid=False), None),
     ],
 )
-def test_what_the_held_out_pixels_say(score, weight, frame):
+def test_what_the_data_held_out_say(score, weight, frame):
     assert findings(judge(evidence(frame, score=score))).get("held_out_score") is weight
 
 
@@ -171,12 +186,26 @@ def test_noise_that_pixels_share_is_named(kind, frame):
         if finding.check == "coloured_noise"
     )
     assert f"({kind})" in found.text
-    # of noise in rows the score takes care
-    assert ("score cannot tell" in found.text) == (kind == "correlated")
+    assert "cannot judge" not in found.text
+    unknown = evidence(frame, **with_noise(kind)(frame), score=scored(0.3, 0.2, valid=False))
+    assert "what was held out cannot judge" in " ".join(judge(unknown).reasons)
     assert findings(judge(evidence(frame, **with_noise("impulses")(frame)))).keys() == {
         "held_out_score",
+        "supported_sites",
         "right_pixel_size",
     }
+
+
+def test_few_contradicted_sites_make_it_doubtful_and_many_refuse_it(frame):
+    for seen, level in (
+        (sites(100, 1), "careful"),
+        (sites(10000, 20), "careful"),
+        (sites(300, 3), "no"),
+    ):
+        verdict = judge(evidence(frame, sites=seen))
+        assert verdict.level == level
+        assert "supported_sites" not in findings(verdict)
+    assert judge(evidence(frame, sites=None)).level == "good"
 
 
 def test_the_gravest_comes_first_and_no_remedy_twice(frame):
@@ -192,6 +221,7 @@ def test_the_gravest_comes_first_and_no_remedy_twice(frame):
         ("invented_structure", Weight.AGAINST),
         ("worse_than_gaussian", Weight.AGAINST),
         ("little_support", Weight.DOUBT),
+        ("supported_sites", Weight.FOR),
         ("right_pixel_size", Weight.FOR),
     ]
     assert verdict.reasons == [finding.text for finding in verdict.findings]

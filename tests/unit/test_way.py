@@ -35,8 +35,8 @@ ORCHESTRATORS = ("temdenoise.denoise_files", "temdenoise.api", f"{HOME}stack")
 WRITE = "write_results"
 """What enters the last stage; it names files, and refuses some, before anything is computed."""
 
-QUARTERS = "_score"
-"""Function of an orchestrator in which quarters of the frame, images of their own, are scored."""
+HELD_OUT = ("_gain", "_of_part", "best_model")
+"""Functions of an orchestrator in which a part of the frame, an image of its own, is denoised."""
 
 MOST_MODULES = 8
 
@@ -54,9 +54,9 @@ class Call(NamedTuple):
         return next((name for name, _ in self.above if name in (*STAGES, *ORCHESTRATORS)), None)
 
     @property
-    def of_quarters(self):
-        """Whether it is part of the score."""
-        return any(name in ORCHESTRATORS and code == QUARTERS for name, code in self.above)
+    def of_a_part(self):
+        """Whether it is about a part of the frame that is scored."""
+        return any(name in ORCHESTRATORS and code in HELD_OUT for name, code in self.above)
 
 
 class Way:
@@ -82,7 +82,7 @@ class Way:
             call.module
             for call in self.calls
             if call.module in STAGES
-            and not call.of_quarters
+            and not call.of_a_part
             and (call.module != results.__name__ or call.function == WRITE)
         ]
         return list(dict.fromkeys(entered))

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from made_up_frames import PIXEL, TRAINED, hexagonal, noise_of
+from made_up_frames import MOS2, PIXEL, TRAINED, hexagonal, noise_of
 from scipy import fft
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import lsq_linear
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.measuring.background import recorded
+from temdenoise.measuring.noise_model import measure
 from temdenoise.measuring.spectrum import spectrum
 from temdenoise.micrographs.denoising import Answer, answer, fit
 from temdenoise.micrographs.evidence import invention
@@ -50,7 +51,8 @@ def find(noisy, shown, *, sigma=1.0, floor=1.0):
     """The factors, and what comes of them."""
     rest = lambda image: image  # noqa: E731
     floor = np.full(len(KNOTS), floor)
-    found = best_factors(noisy, shown, rest, sigma=sigma, floor=floor, sampling=SAMPLING)
+    drawn = sigma * np.random.default_rng(99).standard_normal(noisy.shape)
+    found = best_factors(noisy, shown, rest, drawn=drawn, floor=floor, sampling=SAMPLING)
     return found, combined(shown(noisy), noisy, found, sampling=SAMPLING)
 
 
@@ -152,7 +154,7 @@ def test_what_varies_slowly_is_not_taken_off_with_the_noise(rng):
     lattice = hexagonal()
     noisy = lattice + thickness + 0.1 * rng.standard_normal(lattice.shape)
     frame = analyse(noisy, sampling=PIXEL)
-    fitted = fit(frame.level, frame.noise, TRAINED, PIXEL)
+    fitted = fit(frame.level, frame.noise_model, TRAINED, PIXEL)
     shown = answer(TakesBackground(), frame.image, fitted, PIXEL)
     # it is the network that takes it, and the weighing that puts it back
     inner = (slice(16, -16), slice(16, -16))
@@ -174,13 +176,13 @@ def test_sigma_is_no_smaller_than_what_the_data_do_not_support(lattice, rng):
     noise = 60 * rng.standard_normal((192, 160)).astype(np.float32)
     clean = 1000 + lattice * hexagonal(noise.shape).astype(np.float32)
     frame = analyse(clean + noise, sampling=PIXEL)
-    fitted = fit(frame.level, frame.noise, TRAINED, PIXEL)
+    fitted = fit(frame.level, frame.noise_model, TRAINED, PIXEL)
 
     def ask(image):
         return answer(Certain(), image, fitted, PIXEL)
 
     shown = ask(frame.image)
-    support = estimate_support(ask, frame.image, frame.noise, frame.spectrum, PIXEL)
+    support = estimate_support(ask, frame.image, frame.noise_model, frame.spectrum, PIXEL)
     result = weighed(shown, support)
     assert result.support is support
     error = float((result.denoised - clean)[16:-16, 16:-16].std())
@@ -194,15 +196,36 @@ def test_sigma_is_no_smaller_than_what_the_data_do_not_support(lattice, rng):
         assert error < 10
 
 
-def test_of_correlated_noise_nothing_can_be_known(rng):
-    image = gaussian_filter(rng.standard_normal((192, 160)), 0.8).astype(np.float32)
-    noise = noise_of(image)
-    assert "correlated" in noise.kinds
+def test_of_filtered_noise_nothing_can_be_known(rng):
+    image = gaussian_filter(rng.standard_normal((192, 160)), 1.2).astype(np.float32)
+    noise = measure(image, noise_of(image), PIXEL)
+    assert not noise.known
 
     def ask(_):
         raise AssertionError("the network was asked for nothing")
 
     assert estimate_support(ask, image, noise, spectrum(image, PIXEL), PIXEL) == PLAIN
+
+
+def test_coloured_noise_is_taken_away_as_well_as_white(rng):
+    """What a network leaves of it is known by more noise of the same colour."""
+    noise = gaussian_filter(rng.standard_normal((256, 240)), 1.0)
+    noise = noise / noise.std() + 0.5 * rng.standard_normal(noise.shape)
+    clean = hexagonal(noise.shape)
+    frame = analyse(clean + 1.5 * noise, sampling=PIXEL)
+    assert frame.noise_model.known
+    assert not frame.noise_model.white
+    nothing = np.zeros(noise.shape, np.float32)
+
+    def ask(image):  # passes on half of all that it sees
+        return Answer(image, PIXEL, nothing, image / 2, nothing + 0.1, np.nan)
+
+    support = estimate_support(ask, frame.image, frame.noise_model, frame.spectrum, PIXEL)
+    found = weighed(ask(frame.image), support).denoised
+    plain = weighed(ask(frame.image)).denoised
+    assert error(found, clean) < 0.6 * error(plain, clean)
+    # the frequency of the lattice is kept, what lies beside it taken away
+    assert np.interp(1 / MOS2, KNOTS, support.factors) > 2 * np.median(support.factors)
 
 
 def test_of_noise_in_rows_nothing_of_the_image_itself_is_taken(rng):
@@ -217,14 +240,14 @@ def test_of_noise_in_rows_nothing_of_the_image_itself_is_taken(rng):
             half = (clean / 2).astype(np.float32)
             return Answer(image, PIXEL, nothing, half, nothing + 0.1, np.nan)
 
-        noise, rings = noise_of(image), spectrum(image, PIXEL)
+        noise, rings = measure(image, noise_of(image), PIXEL), spectrum(image, PIXEL)
         return noise, estimate_support(ask, image, noise, rings, PIXEL)
 
     noise, support = taken(clean + white)
     assert noise.white
     assert max(support.recorded) > 0.1
     noise, support = taken(clean + white + rng.standard_normal((192, 1)))
-    assert "rows" in noise.kinds
+    assert noise.lines[0] > 0.5
     assert max(support.recorded) < 1e-4
 
 

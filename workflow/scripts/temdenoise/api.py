@@ -40,7 +40,7 @@ from temdenoise.micrographs.results import (
     write_results,
 )
 from temdenoise.micrographs.signals import SMALLEST
-from temdenoise.micrographs.stack import Lattices, Progress, Result, denoise_stack
+from temdenoise.micrographs.stack import Lattices, Progress, Result, best_model, denoise_stack
 from temdenoise.micrographs.units import require_resolving
 from temdenoise.micrographs.verdict import Finding, Verdict
 
@@ -106,7 +106,7 @@ class Denoised:
 
     @property
     def score(self) -> Score | None:
-        """The score on held-out pixels; None for an image that is too small."""
+        """The score on data held out; None for an image that is too small."""
         return self.result.worst.score
 
     @property
@@ -389,7 +389,8 @@ def plan_of(
     judged = options.mode == "auto"
     mode = mode_of(first, sampling) if judged else image_mode(options.mode)
     if chosen is None:
-        name, chosen = models.choose(mode)
+        name, chosen = _best(first, mode, sampling) if judged else models.choose(mode)
+        mode = chosen.description.mode if judged else mode
     known = chosen.description.spacings if named is None else named
     return Plan(
         micrograph=micrograph,
@@ -401,6 +402,23 @@ def plan_of(
         model=chosen.to(to),
         notes=notes,
     )
+
+
+def _best(image: np.ndarray, mode: ImageMode, sampling: PixelSize) -> tuple[str, Model]:
+    """Choose the pretrained model that explains an image best; if none does, that of its mode."""
+    first = models.choose(mode)
+    others = [
+        (name, model)
+        for name, model in models.available()
+        if model.description.mode not in (mode, first[1].description.mode)
+    ]
+    if not others or min(image.shape) < SMALLEST:
+        return first
+    tried = [first, *others]
+    try:
+        return tried[best_model(image, [model for _, model in tried], sampling)]
+    except DataError:  # no picture in its middle
+        return first
 
 
 def without(micrograph: Micrograph, offset: float) -> Micrograph:

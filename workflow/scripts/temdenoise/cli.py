@@ -1,8 +1,8 @@
 """The command line: `temdenoise denoise IMAGE...`, `temdenoise models`, ...
 
 Exit codes: 0, all was done; 1, something could not be done (what, stands on the terminal;
-the rest was done); 2, the command itself was wrong; 130, interrupted by Ctrl-C (files already
-written are whole).
+the rest was done); 2, the command itself was wrong; 3, of `judge`: the data contradict the
+result; 130, interrupted by Ctrl-C (files already written are whole).
 """
 
 import argparse
@@ -25,6 +25,8 @@ from temdenoise.project import KINDS
 COMMANDS = {
     "denoise": "denoise micrographs, and say how far to believe the result",
     "inspect": "say what files hold, and what would be done with them",
+    "judge": "weigh what any other program made of a frame by the frame's own data",
+    "implant": "plant vacancies and foreign atoms into a frame, and see what a denoiser keeps",
     "models": "list the pretrained models",
     "export": "write a model for other programs: ONNX, or a package of the BioImage Model Zoo",
     "publish": "make a trained model of a finished run one to hand on, with its card",
@@ -182,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("--json", action="store_true", help="for programs: one object per file")
 
+    _add_judge(commands)
+    _add_implant(commands)
+
     models = commands.add_parser("models", help=COMMANDS["models"])
     models.add_argument("--folder", type=Path, help="another folder of models")
 
@@ -241,6 +246,111 @@ def _parser() -> argparse.ArgumentParser:
         help="images the model is for: dark pores, or bright atoms (ADF-STEM)",
     )
     return parser
+
+
+def _add_judge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    judge = commands.add_parser("judge", help=COMMANDS["judge"])
+    judge.add_argument("frame", type=Path, metavar="FRAME", help="as the microscope recorded it")
+    judge.add_argument(
+        "result",
+        nargs="?",
+        type=Path,
+        metavar="RESULT",
+        help="what was made of it, of the same shape",
+    )
+    judge.add_argument(
+        "--command",
+        dest="program",
+        metavar="TEXT",
+        help='a program in place of RESULT: "denoiser {input} {output}"; it is run on a part of '
+        "the frame's data, and judged by the other part",
+    )
+    judge.add_argument(
+        "--other",
+        type=Path,
+        metavar="FRAME2",
+        help="another exposure of the same place, to judge by",
+    )
+    judge.add_argument(
+        "--sampling", type=_length, metavar="LENGTH", help="pixel size, whatever the files say"
+    )
+    judge.add_argument(
+        "--kind",
+        choices=("auto", *IMAGE_MODES),
+        default="auto",
+        help="what the frame shows, see `denoise`; a result that looks otherwise is doubted",
+    )
+    judge.add_argument(
+        "--crystal", help=f"check the pixel size against it: {', '.join(LATTICES)}, ..."
+    )
+    judge.add_argument(
+        "--signal", metavar="N|NAME", help="of FRAME, if it holds several (see `inspect`)"
+    )
+    judge.add_argument(
+        "--frame", dest="number", type=int, metavar="N", help="of a stack in FRAME, from 1"
+    )
+    judge.add_argument("--other-frame", type=int, metavar="N", help="of a stack in FRAME2, from 1")
+    judge.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder to write to (default: that of RESULT, or of FRAME)",
+    )
+
+
+def _add_implant(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    implant = commands.add_parser("implant", help=COMMANDS["implant"])
+    implant.add_argument("frame", type=Path, metavar="FRAME", help="as the microscope recorded it")
+    implant.add_argument(
+        "--command",
+        dest="program",
+        metavar="TEXT",
+        help='the denoiser: NAME="denoiser {input} {output}" (default: a model of this package)',
+    )
+    implant.add_argument(
+        "--model", default="auto", metavar="PATH", help="as of `denoise` (default: by the image)"
+    )
+    implant.add_argument(
+        "--kind",
+        choices=("auto", *IMAGE_MODES),
+        default="auto",
+        help="as of `denoise`; decides the model (default: judged from the image)",
+    )
+    implant.add_argument(
+        "--sampling", type=_length, metavar="LENGTH", help="pixel size, whatever the file says"
+    )
+    implant.add_argument(
+        "--crystal", help="take the pixel size from its lattice, where the file says none"
+    )
+    implant.add_argument("--signal", metavar="N|NAME", help="the one signal of the file to use")
+    implant.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="to write to (default: FRAME's own folder)"
+    )
+    implant.add_argument(
+        "--count",
+        type=int,
+        default=40,
+        metavar="N",
+        help="implants of each species and strength, as far as there is room (default: 40)",
+    )
+    implant.add_argument(
+        "--strength",
+        nargs="+",
+        type=float,
+        default=[0.0, 1.5, 2.0],
+        metavar="X",
+        help="over that of the lattice's own atom; 0: a vacancy (default: 0 1.5 2)",
+    )
+    implant.add_argument(
+        "--runs",
+        type=int,
+        default=4,
+        metavar="N",
+        help="times to denoise with implants at other sites, at most (default: 4, the maximum)",
+    )
+    implant.add_argument("--seed", type=int, default=0, metavar="N", help="of sites and noise")
+    implant.add_argument("--quiet", action="store_true", help="print errors alone")
 
 
 def _length(text: str) -> float:
@@ -363,6 +473,62 @@ def _inspect(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _implant(options: argparse.Namespace) -> int:
+    from temdenoise.implanting import Request, implant_file
+    from temdenoise.judging.programs import named_program
+    from temdenoise.micrographs.implants import Planting
+
+    say = (lambda _: None) if options.quiet else _say
+    try:
+        request = Request(
+            output=options.output,
+            program=None if options.program is None else named_program(options.program),
+            model=options.model,
+            mode=options.kind,
+            sampling=options.sampling,
+            crystal=options.crystal,
+            signal=options.signal,
+            planting=Planting(
+                strengths=tuple(options.strength),
+                count=options.count,
+                runs=options.runs,
+                seed=options.seed,
+                progress=lambda done, total: say(f"  denoised {done} of {total} times"),
+            ),
+        )
+    except ValueError as error:
+        _say(f"error: {error}")
+        return 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        implant_file(options.frame, request, say)
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    if (options.result is None) == (options.program is None):
+        _say("error: name either the result, or with --command a program that makes it")
+        return 2
+    from temdenoise.denoise_files import Terminal
+    from temdenoise.second_opinion import Request, judge_file
+
+    request = Request(
+        result=options.result,
+        command=options.program,
+        other=options.other,
+        output=options.output,
+        sampling=options.sampling,
+        kind=options.kind,
+        crystal=options.crystal,
+        signal=options.signal,
+        frame=options.number,
+        other_frame=options.other_frame,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return judge_file(options.frame, request, Terminal(_say, _say))
+
+
 def _models(options: argparse.Namespace) -> int:
     from temdenoise.micrographs import models
     from temdenoise.micrographs.index import FOLDER, index
@@ -451,6 +617,8 @@ def _benchmark(options: argparse.Namespace) -> int:
 _RUN = {
     "denoise": _denoise,
     "inspect": _inspect,
+    "judge": _judge,
+    "implant": _implant,
     "models": _models,
     "export": _export,
     "publish": _publish,

@@ -277,14 +277,17 @@ def summary_lines(denoised: "Denoised") -> list[str]:
     ]
     if score is not None:
         lines.append(
-            f"held-out pixels: network {100 * score.network:.1f} %, best Gaussian "
-            f"{100 * score.gaussian:.1f} % of their variance, mean 0 %"
+            f"data held out: network {100 * score.network:.1f} %, best Gaussian "
+            f"{100 * score.gaussian:.1f} % of the variance, mean 0 %"
             + (
                 f", noise ceiling {100 * score.ceiling:.1f} %"
                 if score.valid
-                else " (says nothing: the noise is correlated)"
+                else " (says nothing: the noise was filtered)"
             )
         )
+    if judged.sites is not None:
+        counts = (f"{number} {outcome}" for outcome, number in judged.sites.counts.items())
+        lines.append(f"sites of the lattice, by the data held out: {', '.join(counts)}")
     if len(denoised.frames) > 1:
         lines.insert(0, f"frame {frame.number}, the one with the worst verdict:")
     return lines

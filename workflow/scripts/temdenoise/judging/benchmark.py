@@ -265,7 +265,7 @@ def scene_of(image: ReferenceImage, detector: Detector) -> Scene:
     blurred: np.ndarray = gaussian_filter(image.clean, detector.spacing / 2)
     empty: np.ndarray = blurred < 0.25 * np.median(blurred)
     if empty.any():
-        beside = np.minimum(distance_transform_edt(~empty), distance_transform_edt(empty))
+        beside = distance_transform_edt(~empty) + distance_transform_edt(empty)
         places = np.where(beside <= NEAR / SAMPLING + 1, PLACES.index("edge"), places)
     away: np.ndarray = np.ones(image.clean.shape, dtype=bool)
     for site in image.sites:
@@ -455,9 +455,14 @@ def _trained_scale(networks: Sequence[Method], crystal: str) -> IntensityScale |
     """
     for network in networks:
         about = network.model.description if network.model else None
-        if about and crystal in list(about.spacings)[:1] and "offset" in about.scale:
+        if about and _material(crystal) in list(about.spacings)[:1] and "offset" in about.scale:
             return IntensityScale(offset=about.scale["offset"], range=about.scale["range"])
     return None
+
+
+def _material(crystal: str) -> str:
+    """Name of the crystal that a ribbon is cut from, or of the crystal itself."""
+    return crystal.removesuffix("_ribbon")
 
 
 def _noise_options(image: ReferenceImage) -> NoiseOptions:
@@ -465,13 +470,15 @@ def _noise_options(image: ReferenceImage) -> NoiseOptions:
 
 
 def _detector(path: Path, seed: int, scale: IntensityScale | None) -> Detector:
-    """Calibrate the detector of a crystal on the validation images of all its sizes.
+    """Calibrate the detector of a crystal on the validation images of all its sheets.
 
     Its features lie a lattice constant apart, which the images do not tell where two elements
     make every second of them darker.
     """
-    crystal = read_reference(path).crystal
-    alike = [r for r in map(read_reference, reference_files(path.parent)) if r.crystal == crystal]
+    crystal = _material(read_reference(path).crystal)
+    every = list(map(read_reference, reference_files(path.parent)))
+    # of a ribbon without a sheet beside it the ribbon itself
+    alike = [r for r in every if r.crystal == crystal] or [read_reference(path)]
     images = [reference_image(reference, "val", seed=seed, scale=scale) for reference in alike]
     lattice = LATTICES.get(crystal)
     constant = lattice.lattice_constant if lattice else None

@@ -117,7 +117,7 @@ class Program:
             files = dict(zip(PLACEHOLDERS, (str(given), str(wanted)), strict=True))
             self._run([_filled(word, files) for word in shlex.split(self.command)])
             denoised = self._checked(wanted, noisy.T.shape).T
-        return (_matched(denoised, noisy) if self.rescale else denoised), None
+        return (matched(denoised, noisy) if self.rescale else denoised), None
 
     def _run(self, words: list[str]) -> None:
         try:
@@ -198,13 +198,46 @@ def _read(path: Path) -> np.ndarray:
     return image
 
 
-def _matched(denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
-    """Fit gain and offset of an image to another by least squares."""
+def gain_of(denoised: np.ndarray, noisy: np.ndarray) -> float:
+    """Give the gain that fits an image to another by least squares, with a free offset.
+
+    Parameters
+    ----------
+    denoised, noisy
+        Of one shape, finite.
+
+    Returns
+    -------
+    float
+        Below 0 for inverted contrast; 0 for a constant image.
+    """
     centred = denoised - denoised.mean()
     power = float((centred**2).sum())
-    gain = float((centred * noisy).sum()) / power if power > 0 else 0.0
-    matched: np.ndarray = noisy.mean() + max(gain, 0.0) * centred
-    return matched
+    return float((centred * noisy).sum()) / power if power > 0 else 0.0
+
+
+def matched(denoised: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+    """Fit gain, 0 at least, and offset of an image to another by least squares."""
+    gain = max(gain_of(denoised, noisy), 0.0)
+    fitted: np.ndarray = noisy.mean() + gain * (denoised - denoised.mean())
+    return fitted
+
+
+OFFSET = 0.05
+"""Difference of the means over the noisy image's standard deviation, below which they are alike."""
+
+
+def keeps_intensities(denoised: np.ndarray, noisy: np.ndarray) -> bool:
+    """Tell whether a denoised image has the intensities of the noisy one already.
+
+    That is so if the means agree, and the contrast is not above what least squares give it: a
+    method may weaken the contrast, and what follows the noise seems weaker than it is. Where the
+    mean is near 0 it tells nothing, and the contrast must agree within a factor of two.
+    """
+    spread, mean = float(noisy.std()), float(noisy.mean())
+    gain = gain_of(denoised, noisy)
+    alike = abs(float(denoised.mean()) - mean) < OFFSET * spread and gain >= 1 - 1e-6
+    return bool(alike and (abs(mean) > spread or gain <= 2))
 
 
 def named_program(text: str) -> Program:

@@ -8,7 +8,7 @@ from temdenoise.foundation.quantities import NoiseLevel, PixelSize
 from temdenoise.learning.description import ModelDescription
 from temdenoise.learning.inference import TILE, Model
 from temdenoise.measuring.background import background
-from temdenoise.measuring.noise import Noise
+from temdenoise.measuring.noise_model import NoiseModel
 from temdenoise.measuring.resampling import resample, shape_at, stretched
 from temdenoise.measuring.spectrum import RESOLVED
 
@@ -74,7 +74,9 @@ class Answer:
     seam: float
 
 
-def fit(level: NoiseLevel, noise: Noise, trained: ModelDescription, sampling: PixelSize) -> Fit:
+def fit(
+    level: NoiseLevel, noise: NoiseModel, trained: ModelDescription, sampling: PixelSize
+) -> Fit:
     """Choose pixel size and intensity scale for an image.
 
     Pixels finer than the middle of the trained range are made as coarse as that, which
@@ -86,8 +88,10 @@ def fit(level: NoiseLevel, noise: Noise, trained: ModelDescription, sampling: Pi
 
     Parameters
     ----------
-    level, noise
-        Of the image.
+    level
+        Of the image's noise.
+    noise
+        Model of it.
     trained
         What the model was trained on.
     sampling
@@ -101,15 +105,15 @@ def fit(level: NoiseLevel, noise: Noise, trained: ModelDescription, sampling: Pi
     enough = max(low, min(np.sqrt(low * high), RESOLVED / 2))
     step = float(np.clip(own, enough, high))
     most = STRONGEST * trained.noise.high
-    averaged = ratio * trained.clean_std * min(1.0, own / step)
-    if noise.white and averaged > most:
+    averaged = ratio * trained.clean_std * noise.left(own / step)
+    if averaged > most:
         step = float(min(high, step * min(averaged / most, 1e3)))
-        averaged = ratio * trained.clean_std * min(1.0, own / step)
+        averaged = ratio * trained.clean_std * noise.left(own / step)
     if not np.isfinite(averaged) or averaged > trained.noise.high:
         c_noise = trained.noise.high
     else:
         c_noise = averaged
-    here = noise.sigma * (min(1.0, own / step) if noise.white else 1.0)
+    here = level.sigma * noise.left(own / step)
     noiseless = here == 0 and level.contrast > 0
     gain = trained.clean_std / level.contrast if noiseless else c_noise / max(here, 1e-300)
     return Fit(step, float(gain), float(c_noise), trained.clean_mean)

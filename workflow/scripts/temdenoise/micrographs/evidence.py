@@ -1,19 +1,19 @@
 """Evidence for and against a denoised frame, measured on the frame itself.
 
-The score without a clean image: held-out pixels. The image is split into its four
-2 x 2-interleaved quarters; one is denoised, moved by half of its pixels, and compared with
-another. White noise is independent in the two.
+The score without a clean image: the frame is split by its own noise (`fission`), one part is
+denoised, and the other judges.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import correlate1d, gaussian_filter
+from scipy.ndimage import gaussian_filter
 
+from temdenoise.foundation.seeding import generator
 from temdenoise.judging.detector import calibrate
 from temdenoise.measuring.background import KEPT, background
-from temdenoise.measuring.noise import Noise
+from temdenoise.measuring.noise_model import NoiseModel
 from temdenoise.measuring.spectrum import (
     SMOOTH,
     Peak,
@@ -24,50 +24,47 @@ from temdenoise.measuring.spectrum import (
     middle,
     spectrum,
 )
+from temdenoise.micrographs.fission import Denoise, Split, mean_and_error, smoothed, split
 from temdenoise.micrographs.frame import Frame
 from temdenoise.micrographs.weighing import Weighed
 
-LARGEST = 1024
-"""Largest side of the part that is split into quarters [pixels]; the middle is taken."""
+RIM = 4
+"""Width of the rim that is not scored [pixels]."""
 
-SMALLEST = 64
-"""Least side of an image that can be split [pixels]."""
-
-SIGMAS = tuple(float(s) for s in np.geomspace(0.3, 12, 9))
-"""Standard deviations of the Gaussians tried first [pixels of a quarter]."""
+SIGMAS = tuple(float(s) for s in np.geomspace(0.6, 24, 9))
+"""Standard deviations of the Gaussians tried first [pixels]."""
 
 SEEN = 6.0
 """Power over the floor from which a single known frequency counts as seen in the input."""
 
-CHOICE = 384
+CHOICE = 256
 """Side of the part of the image on which one of several denoisers is chosen [pixels]."""
 
 CERTAIN = 0.95
 """Confidence from which a feature counts as certain."""
 
-Denoise = Callable[[np.ndarray], np.ndarray]
-
 
 @dataclass(frozen=True)
 class Score:
-    """The score on held-out quarters.
+    """The score on the part of the data that was held out.
 
     Attributes
     ----------
     network, gaussian
-        Part of the variance of the held-out pixels that is explained, against their mean;
-        for the Gaussian that of the best standard deviation, chosen on these very pixels.
+        Part of the frame's variance that is explained: 1 less the error, the noise included, over
+        the variance about the mean. For the Gaussian that of the best standard deviation, chosen
+        on these very data.
     sigma
-        That standard deviation [pixels of the image].
+        That standard deviation [pixels].
     difference, error
         Network minus Gaussian, and its standard error (from blocks of the image).
     chosen
         Which of the denoisers that were tried is the network meant above.
-    ceiling
-        Noise ceiling: part of the variance that is not white noise, as well as its level is
-        known. No denoiser can exceed it.
+    ceiling, ceiling_error
+        Noise ceiling: part of the variance that is not noise; no denoiser can explain more. The
+        standard error of its distance from `network`.
     valid
-        Whether noise is independent in the quarters; else any denoiser that
+        Whether the noise is known well enough to be split; else any denoiser that
         keeps the noise scores.
     """
 
@@ -78,6 +75,7 @@ class Score:
     error: float
     chosen: int
     ceiling: float
+    ceiling_error: float
     valid: bool
 
     @property
@@ -97,142 +95,92 @@ class Score:
         return "neither"
 
 
-class HeldOut:
-    """An image split into its interleaved quarters, each to be predicted from others.
-
-    Parameters
-    ----------
-    image
-        Shape (rows, columns), sides at least `SMALLEST`.
-    noise
-        Of the image: quarters that share a row are not compared where rows have noise of
-        their own, nor such that share a column where columns have.
-    side
-        Largest side of the part that is split [pixels].
-
-    Raises
-    ------
-    ValueError
-        If the image is too small.
-    """
-
-    rim = 4  # pixels of a quarter where moving by half a pixel has to guess
-
-    def __init__(self, image: np.ndarray, noise: Noise, *, side: int = LARGEST):
-        if min(image.shape) < SMALLEST:
-            raise ValueError(
-                f"image of {image.shape}: its quarters are too small to score, expected sides of "
-                f"at least {SMALLEST} pixels"
-            )
-        image = middle(image, side).astype(np.float64)
-        image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-        offsets = [(i, j) for i in (0, 1) for j in (0, 1)]
-        self.quarters = {(i, j): image[i::2, j::2] for i, j in offsets}
-        # two that share neither row nor column predict the others: all information, half the cost
-        self.sources = ((0, 0), (1, 1))
-        pairs = [(a, b) for a in self.sources for b in offsets if a != b]
-        for axis, kind in enumerate(("rows", "columns")):
-            if kind in noise.kinds:
-                pairs = [(a, b) for a, b in pairs if a[axis] != b[axis]]
-        self.pairs = pairs
-
-    def squares(self, denoise: Denoise) -> np.ndarray:
-        """Return the mean squared error of the predictions at every pixel of a quarter."""
-        inner = (slice(self.rim, -self.rim), slice(self.rim, -self.rim))
-        given = {a: np.asarray(denoise(self.quarters[a]), np.float64) for a in self.sources}
-        each = [(_moved(given[a], a, b) - self.quarters[b])[inner] ** 2 for a, b in self.pairs]
-        return np.mean(each, axis=0)
-
-
-def best_of(denoisers: Sequence[Denoise], image: np.ndarray, noise: Noise) -> int:
-    """Choose the denoiser that predicts held-out pixels best, on the middle of an image.
+def best_of(
+    denoisers: Sequence[Denoise], image: np.ndarray, noise: NoiseModel, *, default: int = 0
+) -> int:
+    """Choose the denoiser with the least error, on the middle of an image that is split.
 
     Parameters
     ----------
     denoisers
-        Each denoises a quarter, an image with twice the pixel size and the same noise.
-    image, noise
-        See `HeldOut`.
+        Each denoises an image of this pixel size with a little more noise.
+    image
+        Shape (rows, columns); what shall judge the chosen one must have no part in it.
+    noise
+        Model of its noise.
+    default
+        Number of the one that is taken unless another is better by two standard errors.
 
     Returns
     -------
     int
         Its number.
     """
-    held_out = HeldOut(image, noise, side=CHOICE)
-    return int(np.argmin([held_out.squares(denoise).mean() for denoise in denoisers]))
+    part = middle(image, CHOICE)
+    found = split(part, noise, smoothed(part), generator(0, "choice"))
+    errors = [found.errors(denoise(found.given)) for denoise in denoisers]
+    best = int(np.argmin([error.mean() for error in errors]))
+    gain, error = mean_and_error(errors[default] - errors[best])
+    return best if gain > 2 * error else default
 
 
-def quarter_score(denoise: Denoise, image: np.ndarray, noise: Noise, *, chosen: int = 0) -> Score:
-    """Score a denoiser on held-out pixels, against the best Gaussian.
+def score_of(
+    parts: Split, given: np.ndarray, whole: np.ndarray, *, chosen: int = 0, valid: bool = True
+) -> Score:
+    """Score a denoiser on the part of a frame that it was not given, against the best Gaussian.
 
     Parameters
     ----------
-    denoise
-        Denoises a quarter, an image with twice the pixel size and the same noise.
-    image, noise
-        See `HeldOut`.
+    parts
+        The frame, split.
+    given, whole
+        What the denoiser makes of the part it is given, and of the frame; shape (rows, columns).
     chosen
         Number of the denoiser among those it was chosen from.
-
-    Raises
-    ------
-    ValueError
-        If the image is too small.
+    valid
+        See `Score`.
     """
-    held_out = HeldOut(image, noise)
-    mean = held_out.squares(lambda quarter: np.full_like(quarter, quarter.mean())).mean()
-    network = held_out.squares(denoise)
-    best, least = _best_gaussian(held_out.squares)
-    gain = _blocks((least - network) / mean)
+    inner = (slice(RIM, -RIM), slice(RIM, -RIM))
+    variance = float(parts.recorded[inner].var())
+    if not variance:
+        return Score(0.0, 0.0, 0.0, 0.0, 0.0, chosen, 0.0, 0.0, valid=False)
+    noise = float(parts.noise.of_pixels(parts.mean)[inner].mean()) + sum(parts.noise.lines)
+
+    def errors(sigma: float) -> np.ndarray:
+        blurred = (
+            gaussian_filter(image, sigma, mode="mirror") for image in (parts.given, parts.recorded)
+        )
+        return parts.errors(*blurred)[inner] / variance
+
+    network = parts.errors(given, whole)[inner] / variance
+    best, least = _best_gaussian(errors)
+    ceiling = 1 - noise / variance
+    gain, error = mean_and_error(least - network)
+    _, network_error = mean_and_error(network)
     return Score(
-        network=float(1 - network.mean() / mean),
-        gaussian=float(1 - least.mean() / mean),
-        sigma=2 * best,
-        difference=float((least.mean() - network.mean()) / mean),
-        error=float(gain.std(ddof=1) / np.sqrt(len(gain))),
+        network=float(ceiling - network.mean()),
+        gaussian=float(ceiling - least.mean()),
+        sigma=best,
+        difference=gain,
+        error=error,
         chosen=chosen,
-        ceiling=float(np.clip(1 - noise.sigma**2 / mean, 0, 1)) if mean else 0.0,
-        valid="correlated" not in noise.kinds,
+        ceiling=float(np.clip(ceiling, 0, 1)),
+        ceiling_error=float(np.hypot(network_error, parts.noise.variance_error / variance)),
+        valid=valid,
     )
 
 
-def _best_gaussian(squares: Callable[[Denoise], np.ndarray]) -> tuple[float, np.ndarray]:
+def _best_gaussian(errors: Callable[[float], np.ndarray]) -> tuple[float, np.ndarray]:
     """Find the standard deviation with the least squared error: coarse, then fine."""
-
-    def errors(sigma: float) -> np.ndarray:
-        return squares(lambda quarter: gaussian_filter(quarter, sigma, mode="mirror"))
-
     tried = {sigma: errors(sigma) for sigma in SIGMAS}
     step = SIGMAS[1] / SIGMAS[0]
     for _ in range(3):
         step = np.sqrt(step)
-        best = min(tried, key=lambda sigma: tried[sigma].mean())
+        best = min(tried, key=lambda sigma: float(tried[sigma].mean()))
         for sigma in (float(best / step), float(best * step)):
             tried[sigma] = errors(sigma)
-    best = min(tried, key=lambda sigma: tried[sigma].mean())
+    best = min(tried, key=lambda sigma: float(tried[sigma].mean()))
     return best, tried[best]
-
-
-_HALF = np.array([3, -25, 150, 150, -25, 3]) / 256
-"""Half-way interpolation from six neighbours: exact for polynomials of fifth degree."""
-
-
-def _moved(image: np.ndarray, own: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Read a quarter where another one's pixels lie, half a pixel away along an axis or both."""
-    for axis, (mine, theirs) in enumerate(zip(own, other, strict=True)):
-        if mine == theirs:
-            continue
-        # the six neighbours of i + 1/2 are i - 2 ... i + 3, of i - 1/2 they are i - 3 ... i + 2
-        origin = -1 if theirs > mine else 0
-        image = correlate1d(image, _HALF, axis, mode="mirror", origin=origin)
-    return image
-
-
-def _blocks(values: np.ndarray, number: int = 8) -> np.ndarray:
-    """Means over blocks of an image."""
-    rows = np.array_split(values, number, axis=0)
-    return np.array([part.mean() for row in rows for part in np.array_split(row, number, axis=1)])
 
 
 @dataclass(frozen=True)
@@ -281,7 +229,7 @@ def residual_of(frame: Frame, result: Weighed) -> tuple[Residual, Spectrum]:
     return (
         Residual(
             correlation=(along_rows, along_columns),
-            over_noise=float(np.sqrt(variance)) / max(frame.noise.sigma, 1e-300),
+            over_noise=float(np.sqrt(variance)) / max(frame.level.sigma, 1e-300),
             lattice_left=float(left) if frame.peaks else float("nan"),
         ),
         of_rest,

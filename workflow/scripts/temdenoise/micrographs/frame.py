@@ -12,6 +12,7 @@ from temdenoise.foundation.quantities import NoiseLevel, PixelSize
 from temdenoise.measuring.background import background
 from temdenoise.measuring.lattice import Ring, first_ring
 from temdenoise.measuring.noise import Noise, estimate, without_impulses
+from temdenoise.measuring.noise_model import NoiseModel, measure
 from temdenoise.measuring.spectrum import (
     Peak,
     Spectrum,
@@ -93,6 +94,19 @@ class Frame:
         mask = self.no_data.mask
         return np.where(mask, recorded, image).astype(np.float32) if mask.any() else image
 
+    def with_image(self, image: np.ndarray) -> "Frame":
+        """Return a frame of another image that has data everywhere; nothing of it is known."""
+        return Frame(
+            number=self.number,
+            image=image.astype(np.float32),
+            sampling=self.sampling,
+            replaced=0,
+            outliers=self.outliers,
+            saturated=0.0,
+            no_data=NoData(np.zeros(image.shape, bool), ()),
+            window=(slice(0, image.shape[0]), slice(0, image.shape[1])),
+        )
+
     @cached_property
     def spectrum(self) -> Spectrum:
         """Power spectrum of the middle of the part that is measured."""
@@ -104,6 +118,11 @@ class Frame:
         return estimate(
             self.measured, self.spectrum, sampling=self.sampling, impulses=self.outliers
         )
+
+    @cached_property
+    def noise_model(self) -> NoiseModel:
+        """A model of its noise, to draw more of it."""
+        return measure(self.image[self.centre], self.noise, self.sampling)
 
     @cached_property
     def peaks(self) -> list[Peak]:
@@ -118,7 +137,8 @@ class Frame:
     @cached_property
     def level(self) -> NoiseLevel:
         """How strong its noise is beside its lattice."""
-        return NoiseLevel(self.noise.sigma, lattice_contrast(self.spectrum, self.peaks))
+        sigma = float(np.sqrt(self.noise_model.variance))
+        return NoiseLevel(sigma, lattice_contrast(self.spectrum, self.peaks))
 
 
 def analyse(frame: np.ndarray, *, sampling: PixelSize, number: int = 1) -> Frame:

@@ -46,6 +46,9 @@ MARKED = {"marked": "_marked.tif"}
 FIGURE = {kind: f"_figure_3.{kind}" for kind in ("pdf", "png", "csv")}
 """Figure 3 itself."""
 
+JUDGED = {"page": "_judged.html", "picture": "_judged.png", "numbers": "_judged.json"}
+"""What is written about another program's result."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -136,6 +139,8 @@ def is_result(path: Path) -> bool:
             numbers = path.with_name(f"{stem.removesuffix(ending)}{ENDINGS['numbers']}")
             if numbers.is_file():
                 return True
+    if stem.endswith("_judged") and path.with_name(f"{stem}.json").is_file():
+        return True
     try:
         written = read_json(path.with_name(f"{stem}{ENDINGS['numbers']}"))["files"]
         return path.name in written.values()

@@ -1,7 +1,7 @@
 """An image or a stack: every frame analysed, denoised, weighed and judged, each step once."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from temdenoise.foundation.modes import ImageMode, mode_by_contrast
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.learning.inference import Model
 from temdenoise.measuring.lattice import PixelCheck, check
-from temdenoise.measuring.spectrum import Spectrum, spectrum
+from temdenoise.measuring.spectrum import Spectrum, middle, spectrum
 from temdenoise.micrographs import denoising, memory
 from temdenoise.micrographs.denoising import Answer, Fit
 from temdenoise.micrographs.evidence import (
-    SMALLEST,
+    CHOICE,
     FoundFeatures,
     Invention,
     Residual,
@@ -26,13 +26,15 @@ from temdenoise.micrographs.evidence import (
     best_of,
     features_of,
     invention,
-    quarter_score,
     residual_of,
+    score_of,
 )
+from temdenoise.micrographs.fission import STRENGTH, Denoise, Split, split_recorded
 from temdenoise.micrographs.formats.base import Values
 from temdenoise.micrographs.frame import Frame, analyse, contrast_of
 from temdenoise.micrographs.frame_store import FrameStore, require_space
 from temdenoise.micrographs.marks import SPACING, WIDTH, Marks, mark
+from temdenoise.micrographs.sites import SiteEvidence, atoms_of, evidence_at_sites
 from temdenoise.micrographs.verdict import TITLES, Evidence, Verdict, judge
 from temdenoise.micrographs.weighing import Support, Weighed, estimate_support, weighed
 
@@ -40,7 +42,7 @@ RESULTS = 3
 """Images made of each frame, at most: denoised, its sigma, and the Gaussian's."""
 
 GAINS = (0.5, 0.71, 1.0, 1.41)
-"""Intensity scales tried on the held-out quarters, relative to that of the lattice's contrast."""
+"""Intensity scales tried on data that is split, relative to that of the lattice's contrast."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Judged:
 
     Attributes
     ----------
-    frame, fit, support, pixel_check, score, residual, invented, features, verdict
+    frame, fit, support, pixel_check, score, sites, residual, invented, features, verdict
         See there.
     mode
         Mode that the result looks like.
@@ -105,6 +107,7 @@ class Judged:
     support: Support
     pixel_check: PixelCheck
     score: Score | None
+    sites: SiteEvidence | None
     residual: Residual
     invented: Invention
     features: FoundFeatures
@@ -149,6 +152,7 @@ class Judged:
             "ring": asdict(frame.ring) if frame.ring else None,
             "calibration": asdict(self.pixel_check),
             "score": score and asdict(score) | {"ratio": score.ratio, "winner": score.winner},
+            "sites": self.sites and self.sites.numbers([part.start for part in frame.centre]),
             "residual": asdict(self.residual),
             "invention": asdict(self.invented) | {"suspected": self.invented.suspected},
             "seam_over_noise": self.seam,
@@ -160,20 +164,22 @@ class Judged:
             "verdict": {
                 "level": self.verdict.level,
                 "headline": self.verdict.headline,
+                "sentences": self.verdict.sentences,
                 "findings": findings,
                 "reasons": self.verdict.reasons,
                 "remedies": self.verdict.remedies,
                 "use_gaussian": self.verdict.use_gaussian,
             },
         }
-        return {key: _plain(value) for key, value in found.items()}
+        return {key: plain(value) for key, value in found.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return values as JSON holds them; what is not finite is None."""
     if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
+        return {key: plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
@@ -300,11 +306,16 @@ def _badness(judged: Judged) -> int:
 def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Weighed]:
     """Denoise one frame, gather evidence and judge it."""
     trained, sampling = model.description, frame.sampling
-    fitted = denoising.fit(frame.level, frame.noise, trained, sampling)
-    score = _score(frame, model)
-    if score is not None and score.valid:
-        fitted = fitted.scaled(GAINS[score.chosen])
-    result, seam = _restored(frame, frame.image, model, fitted, sampling)
+    fitted = denoising.fit(frame.level, frame.noise_model, trained, sampling)
+    parts = split_recorded(frame.image[frame.centre], frame.noise_model)
+    chosen = GAINS.index(1.0) if parts is None else _gain(frame, parts, model)
+    result, seam = _restored(frame, model, fitted.scaled(GAINS[chosen]), check_seam=True)
+    score, sites = None, None
+    if parts is not None:
+        given = _of_part(frame, parts.given, model, GAINS[chosen])
+        whole = result.denoised[frame.centre]
+        score = score_of(parts, given, whole, chosen=chosen, valid=parts.noise.known)
+        sites = _sites(frame, parts, given, whole)
     residual, of_residual = residual_of(frame, result)
     invented = invention(frame, result)
     structure = result.denoised[frame.centre] - result.slow[frame.centre]
@@ -323,6 +334,7 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
         support=result.support,
         pixel_check=pixel_check,
         score=score,
+        sites=sites,
         residual=residual,
         invented=invented,
         # without a lattice its contrast says nothing
@@ -335,11 +347,12 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
         support=result.support,
         pixel_check=pixel_check,
         score=score,
+        sites=sites,
         residual=residual,
         invented=invented,
         features=features_of(frame, result, mode.feature, flat=invented.flat),
         verdict=judge(seen),
-        seam=seam / max(frame.noise.sigma, 1e-300),
+        seam=seam / max(frame.level.sigma, 1e-300),
         shown=Shown(
             before=frame.image[frame.centre].copy(),
             after=result.denoised[frame.centre].copy(),
@@ -354,12 +367,11 @@ def _judged(frame: Frame, model: Model, lattices: Lattices) -> tuple[Judged, Wei
 
 
 def _restored(
-    frame: Frame, image: np.ndarray, model: Model, fitted: Fit, sampling: PixelSize
+    frame: Frame, model: Model, fitted: Fit, *, check_seam: bool = False
 ) -> tuple[Weighed, float]:
-    """Denoise a frame, or a part of it with its noise; also what tiles changed in a frame."""
-    whole = image is frame.image
-    image = image.astype(np.float32, copy=False)
-    answer = denoising.answer(model, image, fitted, sampling, check_seam=whole)
+    """Denoise a frame with all its noise; also what tiles changed in it, if asked for."""
+    image, sampling = frame.image, frame.sampling
+    answer = denoising.answer(model, image, fitted, sampling, check_seam=check_seam)
 
     def ask(part: np.ndarray) -> Answer:
         # of an image that is its own middle the answer is known
@@ -367,31 +379,67 @@ def _restored(
             return answer
         return denoising.answer(model, part, fitted, sampling)
 
-    rings = frame.spectrum if whole else spectrum(image, sampling)
-    measured = image[frame.window] if whole else image
-    support = estimate_support(ask, measured, frame.noise, rings, sampling)
+    support = estimate_support(ask, frame.measured, frame.noise_model, frame.spectrum, sampling)
     return weighed(answer, support), answer.seam
 
 
-def _score(frame: Frame, model: Model) -> Score | None:
-    """Score on held-out quarters, which have twice the pixel size and the same noise."""
-    measured = frame.measured
-    if min(measured.shape) < SMALLEST:
+def _gain(frame: Frame, parts: Split, model: Model) -> int:
+    """Choose one of `GAINS` on the given part alone."""
+    if model.description.standardised or not parts.noise.known:
+        # a network that standardises what it sees gives the same answer at every scale; and where
+        # the noise is not known nothing can be chosen
+        return GAINS.index(1.0)
+
+    def with_gain(factor: float) -> Denoise:
+        return lambda image: _of_part(frame, image, model, factor)
+
+    candidates = [with_gain(factor) for factor in GAINS]
+    level = parts.noise.times(1 + STRENGTH**2)
+    return best_of(candidates, parts.given, level, default=GAINS.index(1.0))
+
+
+def best_model(image: np.ndarray, models: Sequence[Model], sampling: PixelSize) -> int:
+    """Choose the model that explains an image best.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, columns), with data everywhere; its middle is looked at.
+    models
+        To choose from; the first is taken unless another one is better by two standard errors.
+    sampling
+        Pixel size [Å].
+
+    Returns
+    -------
+    int
+        Its number.
+    """
+    frame = analyse(middle(image, CHOICE), sampling=sampling)
+    parts = split_recorded(frame.image[frame.centre], frame.noise_model)
+    if parts is None or not parts.noise.known:
+        return 0
+
+    def by(model: Model) -> Denoise:
+        return lambda image: _of_part(frame, image, model, 1.0)
+
+    candidates = [by(model) for model in models]
+    return best_of(candidates, parts.given, parts.noise.times(1 + STRENGTH**2))
+
+
+def _of_part(frame: Frame, image: np.ndarray, model: Model, gain: float) -> np.ndarray:
+    """Denoise an image as if it were a frame: all that is fitted is fitted to it alone."""
+    part = frame.with_image(image)
+    fitted = denoising.fit(part.level, part.noise_model, model.description, part.sampling)
+    return _restored(part, model, fitted.scaled(gain))[0].denoised
+
+
+def _sites(frame: Frame, parts: Split, given: np.ndarray, whole: np.ndarray) -> SiteEvidence | None:
+    """Weigh the evidence at each site.
+
+    None without a lattice of two directions, or if the noise is not known.
+    """
+    if not parts.noise.known:
         return None
-    coarse = PixelSize(2 * frame.sampling.rows, 2 * frame.sampling.columns)
-    fitted = denoising.fit(frame.level, frame.noise, model.description, coarse)
-
-    def with_gain(factor: float) -> Callable[[np.ndarray], np.ndarray]:
-        def denoise(quarter: np.ndarray) -> np.ndarray:
-            # all that is fitted to the image is fitted to the quarter alone
-            return _restored(frame, quarter, model, fitted.scaled(factor), coarse)[0].denoised
-
-        return denoise
-
-    if "correlated" in frame.noise.kinds or model.description.standardised:
-        # such noise rewards whoever keeps it: nothing can be chosen by the score; and a
-        # network that standardises what it sees gives the same answer at every scale
-        chosen = GAINS.index(1.0)
-    else:
-        chosen = best_of([with_gain(factor) for factor in GAINS], measured, frame.noise)
-    return quarter_score(with_gain(GAINS[chosen]), measured, frame.noise, chosen=chosen)
+    atoms = atoms_of(parts.recorded, frame.peaks, frame.sampling, noise=frame.level.sigma)
+    return None if atoms is None else evidence_at_sites(parts, given, atoms, whole=whole)

@@ -10,6 +10,7 @@ from temdenoise.measuring.lattice import PixelCheck
 from temdenoise.micrographs.denoising import Fit
 from temdenoise.micrographs.evidence import Invention, Residual, Score
 from temdenoise.micrographs.frame import Frame
+from temdenoise.micrographs.sites import SiteEvidence
 from temdenoise.micrographs.weighing import Support
 
 TITLES = {"good": "Can be trusted", "careful": "With care", "no": "Do not trust it"}
@@ -18,6 +19,14 @@ TITLES = {"good": "Can be trusted", "careful": "With care", "no": "Do not trust 
 LITTLE = 0.6
 """Fraction of the network's contrast that the data support, from which it is doubted."""
 
+SEVERAL = 3
+"""Contradicted sites from which they speak against a result, ..."""
+
+CONTRADICTED = 0.005
+"""... if they are more than this part of all."""
+
+UNDECIDED = 0.5
+"""Part of the sites that cannot be told, from which a result is doubted."""
 
 LITTLE_DATA = 1e-3
 """Fraction of the frame without data from which it is said."""
@@ -53,40 +62,56 @@ class Finding:
     remedies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that the checks look at.
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is looked at of any result, whatever made it.
 
     Attributes
     ----------
     frame
         The frame, with its noise and lattice.
+    pixel_check
+        What the lattice says about the pixel size.
+    score
+        On data held out; None if the image is too small.
+    sites
+        The evidence at each site; None without a lattice, or if the image is too small.
+    residual
+        Of what was taken away.
+    invented
+        Of lattices the input does not show.
+    data
+        What the data are called that judge the sites, in the plural.
+    """
+
+    frame: Frame
+    pixel_check: PixelCheck
+    score: Score | None
+    sites: SiteEvidence | None
+    residual: Residual
+    invented: Invention
+    data: str = "the data held out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(Observed):
+    """All that the checks of a network's result look at.
+
+    Attributes
+    ----------
     trained
         What the model was trained on.
     fit
         How the frame was fitted to it.
     support
         How much of what the network shows the data support.
-    pixel_check
-        What the lattice says about the pixel size.
-    score
-        On held-out quarters; None if the image is too small.
-    residual
-        Of what was taken away.
-    invented
-        Of lattices the input does not show.
     mode
         Mode that the result looks like.
     """
 
-    frame: Frame
     trained: ModelDescription
     fit: Fit
     support: Support
-    pixel_check: PixelCheck
-    score: Score | None
-    residual: Residual
-    invented: Invention
     mode: ImageMode
 
 
@@ -119,8 +144,21 @@ class Verdict:
         """The findings in words."""
         return [finding.text for finding in self.findings]
 
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """What was found, why, and what would help: a sentence each."""
+        others = self.reasons[1:3]
+        why = "; ".join(others) if others else "nothing else was found for or against it"
+        remedies = "; ".join(self.remedies)
+        what = f"what would help: {remedies}" if remedies else "there is nothing to mend"
+        return self.headline, f"{_capital(why)}.", f"{_capital(what)}."
 
-def invented_structure(seen: Evidence) -> Finding | None:
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def invented_structure(seen: Observed) -> Finding | None:
     """Find a lattice in the result that the image does not show."""
     invented = seen.invented
     if not invented.suspected:
@@ -139,7 +177,7 @@ def noise_inside(frame: Frame, fit: Fit, trained: ModelDescription) -> bool:
     if not frame.level.contrast > 0:
         return True  # no lattice: nothing to compare it with
     ratio = frame.level.over_contrast
-    averaged = min(1.0, frame.sampling.side / fit.sampling) if frame.noise.white else 1.0
+    averaged = frame.noise_model.left(frame.sampling.side / fit.sampling)
     return ratio * trained.clean_std * averaged <= 1.02 * trained.noise.high
 
 
@@ -160,21 +198,21 @@ def too_much_noise(seen: Evidence) -> Finding | None:
 
 
 def worse_than_gaussian(seen: Evidence) -> Finding | None:
-    """Find that a Gaussian predicts held-out pixels better."""
+    """Find that a Gaussian explains more of the data held out."""
     score = seen.score
     if score is None or score.winner != "gaussian":
         return None
     return Finding(
         "worse_than_gaussian",
         Weight.AGAINST,
-        "a plain Gaussian predicts held-out pixels better than the network does: "
-        f"it explains {100 * score.gaussian:.1f} % of their variance, the network "
+        "a plain Gaussian explains more of the data held out than the network does: "
+        f"{100 * score.gaussian:.1f} % of the variance, the network "
         f"{100 * score.network:.1f} %",
         ("use the Gaussian picture, or train on the right crystal",),
     )
 
 
-def wrong_pixel_size(seen: Evidence) -> Finding | None:
+def wrong_pixel_size(seen: Observed) -> Finding | None:
     """Find that the lattice of the crystal that was named contradicts the pixel size."""
     if seen.pixel_check.agrees is not False:
         return None
@@ -195,7 +233,7 @@ def untrained_pixel_size(seen: Evidence) -> Finding | None:
     )
 
 
-def coloured_noise(seen: Evidence) -> Finding | None:
+def coloured_noise(seen: Observed) -> Finding | None:
     """Find noise that neighbouring pixels share."""
     noise = seen.frame.noise
     if noise.white:
@@ -206,7 +244,7 @@ def coloured_noise(seen: Evidence) -> Finding | None:
         Weight.DOUBT,
         f"the noise is not white ({named}): the models know white noise, and may take such "
         "noise for structure"
-        + ("; the held-out score cannot tell" if "correlated" in noise.kinds else ""),
+        + ("; what was held out cannot judge" if seen.score and not seen.score.valid else ""),
         ("record without the camera's or the scan's filter; take frames, no averages",),
     )
 
@@ -237,7 +275,7 @@ def other_mode(seen: Evidence) -> Finding | None:
     )
 
 
-def lattice_removed(seen: Evidence) -> Finding | None:
+def lattice_removed(seen: Observed) -> Finding | None:
     """Find that part of the lattice was taken away with the noise."""
     left = seen.residual.lattice_left
     if not left > 0.1:
@@ -246,7 +284,7 @@ def lattice_removed(seen: Evidence) -> Finding | None:
     return Finding("lattice_removed", Weight.DOUBT, text)
 
 
-def saturated_pixels(seen: Evidence) -> Finding | None:
+def saturated_pixels(seen: Observed) -> Finding | None:
     """Find saturated pixels."""
     if not seen.frame.saturated:
         return None
@@ -254,7 +292,7 @@ def saturated_pixels(seen: Evidence) -> Finding | None:
     return Finding("saturated_pixels", Weight.DOUBT, text)
 
 
-def areas_without_data(seen: Evidence) -> Finding | None:
+def areas_without_data(seen: Observed) -> Finding | None:
     """Find parts of the frame that hold no data."""
     if not seen.frame.no_data.fraction > LITTLE_DATA:
         return None
@@ -265,7 +303,7 @@ def areas_without_data(seen: Evidence) -> Finding | None:
     return Finding("areas_without_data", Weight.DOUBT, text)
 
 
-def outlier_pixels(seen: Evidence) -> Finding | None:
+def outlier_pixels(seen: Observed) -> Finding | None:
     """Find many outlier pixels."""
     fraction = seen.frame.replaced / seen.frame.image.size
     if not fraction > 0.01:
@@ -274,7 +312,7 @@ def outlier_pixels(seen: Evidence) -> Finding | None:
     return Finding("outlier_pixels", Weight.DOUBT, text)
 
 
-def no_lattice(seen: Evidence) -> Finding | None:
+def no_lattice(seen: Observed) -> Finding | None:
     """Find that no lattice is seen."""
     if seen.frame.level.contrast > 0:
         return None
@@ -282,23 +320,62 @@ def no_lattice(seen: Evidence) -> Finding | None:
     return Finding("no_lattice", Weight.DOUBT, text)
 
 
+def contradicted_sites(seen: Observed) -> Finding | None:
+    """Find atoms and empty sites that data the denoiser has not seen contradict."""
+    if seen.sites is None or not (number := seen.sites.count("contradicted")):
+        return None
+    total = len(seen.sites.outcome)
+    many = number >= SEVERAL and number > CONTRADICTED * total
+    return Finding(
+        "contradicted_sites",
+        Weight.AGAINST if many else Weight.DOUBT,
+        f"{seen.data} contradict what the result shows at {number} of {total} sites",
+        ("look at these sites in the summary; average several frames to decide them",),
+    )
+
+
+def undecided_sites(seen: Observed) -> Finding | None:
+    """Find that the data can tell little of single atoms."""
+    if seen.sites is None:
+        return None
+    undecided, total = seen.sites.count("cannot be told"), len(seen.sites.outcome)
+    if not undecided > UNDECIDED * total:
+        return None
+    return Finding(
+        "undecided_sites",
+        Weight.DOUBT,
+        f"at {undecided} of {total} sites the data cannot tell whether an atom is there: the "
+        "lattice may be right, single atoms and vacancies are not to be relied on",
+        ("record more electrons, or average several frames",),
+    )
+
+
 def held_out_score(seen: Evidence) -> Finding | None:
-    """Find what held-out pixels say, unless that is against the network."""
+    """Find what the data held out say, unless that is against the network."""
     score = seen.score
     if score is None:
-        text = "the image is too small to be scored on held-out pixels"
+        text = "the image is too small to be scored on data held out"
         return Finding("held_out_score", Weight.DOUBT, text)
-    values = f"({100 * score.network:.1f} against {100 * score.gaussian:.1f} % of their variance)"
+    values = f"({100 * score.network:.1f} against {100 * score.gaussian:.1f} % of the variance)"
     if score.winner == "neither" and score.valid:
-        text = f"the network predicts held-out pixels no better than a plain Gaussian {values}"
+        text = f"the network explains no more of the data held out than a plain Gaussian {values}"
         return Finding("held_out_score", Weight.DOUBT, text)
     if score.winner == "network":
-        text = f"it predicts held-out pixels better than the best Gaussian {values}"
+        text = f"it explains more of the data held out than the best Gaussian {values}"
         return Finding("held_out_score", Weight.FOR, text)
     return None
 
 
-def right_pixel_size(seen: Evidence) -> Finding | None:
+def supported_sites(seen: Observed) -> Finding | None:
+    """Find that the data support what the result shows at the sites of the lattice."""
+    if seen.sites is None or contradicted_sites(seen) or undecided_sites(seen):
+        return None
+    number, total = seen.sites.count("supported"), len(seen.sites.outcome)
+    text = f"{seen.data} support what it shows at {number} of {total} sites"
+    return Finding("supported_sites", Weight.FOR, text)
+
+
+def right_pixel_size(seen: Observed) -> Finding | None:
     """Find that the lattice confirms the pixel size."""
     if not seen.pixel_check.agrees:
         return None
@@ -311,6 +388,7 @@ CHECKS: Sequence[Check] = (
     invented_structure,
     too_much_noise,
     worse_than_gaussian,
+    contradicted_sites,
     wrong_pixel_size,
     untrained_pixel_size,
     coloured_noise,
@@ -321,7 +399,9 @@ CHECKS: Sequence[Check] = (
     areas_without_data,
     outlier_pixels,
     no_lattice,
+    undecided_sites,
     held_out_score,
+    supported_sites,
     right_pixel_size,
 )
 """All checks; within one weight, findings keep this order."""
@@ -336,6 +416,21 @@ def judge(seen: Evidence) -> Verdict:
         What was measured.
     """
     found = [finding for check in CHECKS if (finding := check(seen)) is not None]
+    return verdict_of(
+        found, use_gaussian=seen.score is not None and seen.score.winner == "gaussian"
+    )
+
+
+def verdict_of(found: Sequence[Finding], *, use_gaussian: bool = False) -> Verdict:
+    """Make a verdict of what the checks found.
+
+    Parameters
+    ----------
+    found
+        In the order of the checks.
+    use_gaussian
+        Whether a plain Gaussian is to be preferred.
+    """
     by_weight = {weight: [f for f in found if f.weight is weight] for weight in Weight}
     ordered = [finding for findings in by_weight.values() for finding in findings]
     level = "good"
@@ -350,5 +445,5 @@ def judge(seen: Evidence) -> Verdict:
         headline=f"{TITLES[level]}: {first}.",
         findings=tuple(ordered),
         remedies=tuple(dict.fromkeys(remedies)) if level != "good" else (),
-        use_gaussian=seen.score is not None and seen.score.winner == "gaussian",
+        use_gaussian=use_gaussian,
     )

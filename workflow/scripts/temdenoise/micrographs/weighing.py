@@ -5,8 +5,8 @@ of it is put in their place: nothing that is in neither is added. If the network
 is left is the best filter of that kind, which no Gaussian excels.
 
 Stein's unbiased risk estimate tells the squared error of a denoised image without the clean
-one: the part of the answer that merely follows the noise is the noise's variance times the
-answer's divergence, which one further pass with a small random change measures. With it the
+one: how far the answer merely follows the noise is measured by one further pass with a little
+more noise of the same kind, be it white, coloured or of counts. With it the
 best factors on the bands are found by least squares, as if the clean image were
 known (C. Stein, Ann. Statist. 9, 1135 (1981); S. Ramani et al., IEEE Trans. Image Process. 17,
 1540 (2008); F. Luisier, T. Blu, M. Unser, ibid. 16, 593 (2007)).
@@ -20,10 +20,12 @@ from scipy import fft
 from scipy.optimize import lsq_linear
 
 from temdenoise.foundation.quantities import PixelSize
+from temdenoise.foundation.seeding import generator
 from temdenoise.measuring.background import KEPT, background, recorded
-from temdenoise.measuring.noise import Noise
+from temdenoise.measuring.noise_model import NoiseModel
 from temdenoise.measuring.spectrum import Spectrum, middle
 from temdenoise.micrographs.denoising import Answer
+from temdenoise.micrographs.fission import smoothed
 
 KNOTS = tuple(float(f) for f in np.arange(1, 17) * 0.08)
 """Spatial frequencies between which the factor is interpolated linearly [1/Å]."""
@@ -31,8 +33,11 @@ KNOTS = tuple(float(f) for f in np.arange(1, 17) * 0.08)
 TRUST = 4.0
 """Weight of the network's own answer, a factor of 1, in numbers of the noise's variance."""
 
+LINES = 0.05
+"""Variance of rows and columns over that of all noise, from which they matter."""
+
 CHANGE = 0.1
-"""Size of the random change, over the noise."""
+"""Size of the change, over the noise."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def weighed(answer: Answer, support: Support = PLAIN) -> Weighed:
 def estimate_support(
     ask: Callable[[np.ndarray], Answer],
     image: np.ndarray,
-    noise: Noise,
+    noise: NoiseModel,
     rings: Spectrum,
     sampling: PixelSize,
 ) -> Support:
@@ -119,13 +124,13 @@ def estimate_support(
     image
         Shape (rows, columns), float32, without outlier pixels; its middle is looked at.
     noise
-        Of the image. If it is correlated nothing can be told, and all is taken.
+        Model of its noise. If it was filtered nothing can be told, and all is taken.
     rings
         Power spectrum of the image's middle.
     sampling
         Pixel size [Å].
     """
-    if "correlated" in noise.kinds:
+    if not noise.known:
         return PLAIN
     image = middle(image)
 
@@ -136,9 +141,11 @@ def estimate_support(
         return image - recorded(image, sampling)
 
     floor = np.interp(KNOTS, rings.centres, rings.floor)
-    if not noise.white:  # lines are in no ring's floor: take nothing of the image itself
+    if sum(noise.lines) > LINES * noise.variance:
+        # lines are in no ring's floor: take nothing of the image itself
         floor[:] = np.square(image).sum()
-    return best_factors(image, shown, rest, sigma=noise.sigma, floor=floor, sampling=sampling)
+    drawn = noise.draw(smoothed(image), generator(0, "change")).astype(np.float32)
+    return best_factors(image, shown, rest, drawn=drawn, floor=floor, sampling=sampling)
 
 
 def best_factors(
@@ -146,7 +153,7 @@ def best_factors(
     shown: Callable[[np.ndarray], np.ndarray],
     rest: Callable[[np.ndarray], np.ndarray],
     *,
-    sigma: float,
+    drawn: np.ndarray,
     floor: np.ndarray,
     sampling: PixelSize,
 ) -> Support:
@@ -155,47 +162,47 @@ def best_factors(
     Parameters
     ----------
     image
-        Shape (rows, columns), with white noise.
+        Shape (rows, columns).
     shown
         Gives what the network shows of an image, without what is kept as recorded.
     rest
         Gives an image without what is kept as recorded; linear.
-    sigma
-        Standard deviation of the noise.
+    drawn
+        More noise like that of the image, shape (rows, columns).
     floor
         Power between the lattice's peaks at the frequencies `KNOTS`. Where it lies above
-        sigma², as slightly correlated noise does, the image itself is taken to hold that
-        much noise.
+        that of the noise the image itself is taken to hold that much noise.
     sampling
         Pixel size [Å].
 
     Notes
     -----
-    With F a part of the answer, y the image and b a change of random signs, the product of F
-    with the clean image is <F, y> - sigma² <(F(y + e b) - F(y)) / e, b> on average. Of the
+    With F a part of the answer, y the image and z noise like its own, the product of F
+    with the clean image is <F, y> - <(F(y + e z) - F(y)) / e, z> on average. Of the
     image itself no more is taken than its power stands out by one standard error.
     """
     answer = shown(image)
-    if sigma <= 0 or not answer.any():
+    level = float(np.mean(np.square(drawn, dtype=np.float64)))
+    if level <= 0 or not answer.any():
         return PLAIN
-    signs = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), size=image.shape)
-    step = np.float32(CHANGE * sigma)
-    follows = [(shown(image + step * signs) - answer) / step, rest(signs)]
+    follows = [(shown(image + np.float32(CHANGE) * drawn) - answer) / CHANGE, rest(drawn)]
     parts = [_transformed(part).ravel() for part in (answer, rest(image))]
     follows = [_transformed(follow).ravel() for follow in follows]
-    signs = _transformed(signs).ravel()
+    change = _transformed(drawn).ravel()
     # a hat around each knot: rows of the matrix that interpolates
     number = len(KNOTS)
     frequency = _frequency(image.shape, sampling).ravel()
     hats = np.stack([np.interp(frequency, KNOTS, one) for one in np.eye(number)])
-    levels = [sigma**2, np.maximum(floor, sigma**2)]
+    count = np.maximum(hats.sum(axis=1), 1e-30)
+    power = hats @ change**2
+    more = np.maximum(floor * count / np.maximum(power, 1e-30), 1)
     right = [
-        hats @ (part * parts[1]) - level * (hats @ (follow * signs))
-        for part, follow, level in zip(parts, follows, levels, strict=True)
+        hats @ (part * parts[1]) - times * (hats @ (follow * change))
+        for part, follow, times in zip(parts, follows, (1.0, more), strict=True)
     ]
-    right[1] = np.maximum(right[1] - levels[1] * np.sqrt(2 * hats @ signs**2), 0)
+    right[1] = np.maximum(right[1] - more * power * np.sqrt(2 / count), 0)
     pairs = np.block([[(hats * (a * b)) @ hats.T for b in parts] for a in parts])
-    prior = TRUST * sigma**2
+    prior = TRUST * level
     wanted = np.concatenate(right) + prior * np.repeat([1.0, 0.0], number)
     root = np.linalg.cholesky(pairs + prior * np.eye(2 * number))
     found = lsq_linear(root.T, np.linalg.solve(root, wanted), bounds=(0, 1)).x

@@ -16,6 +16,7 @@ from temdenoise.foundation.modes import IMAGE_MODES
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.measuring.spectrum import RESOLVED, Spectrum
 from temdenoise.micrographs.evidence import FoundFeatures, Score
+from temdenoise.micrographs.sites import OUTCOMES, SiteEvidence
 from temdenoise.micrographs.stack import Judged, Shown
 from temdenoise.micrographs.verdict import TITLES
 from temdenoise.report.pages import templates
@@ -58,6 +59,13 @@ def summarise(judged: Judged, summary: Mapping[str, Any]) -> tuple[bytes, str]:
     return picture, page
 
 
+MARKERS = {
+    "cannot be told": (".", COLOURS["raw"], 1.6),
+    "supported": ("o", COLOURS["best_classical"], 2.2),
+    "contradicted": ("x", COLOURS["paper_like"], 4.5),
+}
+"""Form, colour and size of a site by its outcome, the most frequent drawn first."""
+
 LARGEST = 2048
 """Largest side of the picture for eyes [pixels]."""
 
@@ -91,7 +99,7 @@ def for_eyes(image: np.ndarray, sigma: np.ndarray, sampling: PixelSize) -> bytes
     buffer = io.BytesIO()
     with journal():
         drawn = plt.figure(figsize=(enlarged * width / 150, enlarged * height / 150))
-        _picture(drawn.add_axes((0, 0, 1, 1)), shown, pixel, "", vmin=low, vmax=high, bar=True)
+        picture(drawn.add_axes((0, 0, 1, 1)), shown, pixel, "", vmin=low, vmax=high, bar=True)
         drawn.savefig(buffer, format="png", dpi=150, bbox_inches=None, pad_inches=0)
         plt.close(drawn)
     grey = io.BytesIO()
@@ -114,26 +122,24 @@ def figure(judged: Judged) -> Figure:
     )
     limits = np.quantile(before, [0.002, 0.998])
     inner = np.quantile(after, [0.002, 0.998])
-    _picture(axes[0, 0], before, sampling, "Before", vmin=limits[0], vmax=limits[1], bar=True)
-    drawn = _picture(axes[0, 1], after, sampling, "After", vmin=inner[0], vmax=inner[1])
+    picture(axes[0, 0], before, sampling, "Before", vmin=limits[0], vmax=limits[1], bar=True)
+    drawn = picture(axes[0, 1], after, sampling, "After", vmin=inner[0], vmax=inner[1])
     figure.colorbar(drawn, ax=axes[0, 1], shrink=0.7)
     rest = before - after
     limit = float(np.quantile(np.abs(rest), 0.998))
-    drawn = _picture(axes[0, 2], rest, sampling, "Difference", cmap="gray", vmin=-limit, vmax=limit)
+    drawn = picture(axes[0, 2], rest, sampling, "Difference", cmap="gray", vmin=-limit, vmax=limit)
     figure.colorbar(drawn, ax=axes[0, 2], shrink=0.7)
-    drawn = _picture(axes[0, 3], sigma, sampling, "Sigma (68 %)", cmap="viridis", vmin=0)
+    drawn = picture(axes[0, 3], sigma, sampling, "Sigma (68 %)", cmap="viridis", vmin=0)
     figure.colorbar(drawn, ax=axes[0, 3], shrink=0.7)
 
     for column, (title, found) in enumerate(_spectra(shown).items()):
-        _transform(
-            axes[1, column], found, f"Fourier transform, {title}", like=shown.spectrum_before
-        )
-    _radial(axes[1, 3], shown)
+        transform(axes[1, column], found, f"Fourier transform, {title}", like=shown.spectrum_before)
+    radial(axes[1, 3], _spectra(shown))
 
     side = min(*before.shape, max(64, round(40 / min(sampling))))
     corner = [(n - side) // 2 for n in before.shape]
     window = tuple(slice(c, c + side) for c in corner)
-    _picture(
+    picture(
         axes[2, 0],
         before[window],
         sampling,
@@ -142,9 +148,13 @@ def figure(judged: Judged) -> Figure:
         vmax=limits[1],
         bar=True,
     )
-    _picture(axes[2, 1], after[window], sampling, "Enlarged, after", vmin=inner[0], vmax=inner[1])
+    picture(axes[2, 1], after[window], sampling, "Enlarged, after", vmin=inner[0], vmax=inner[1])
     _features(axes[2, 1], judged.features, corner, side, sampling)
-    _autocorrelation(axes[2, 2], rest)
+    # darker, so that the marks stand out
+    dark = {"vmin": inner[0], "vmax": 2 * inner[1] - inner[0]}
+    picture(axes[2, 2], after, sampling, "Evidence at each site", **dark)
+    middle = (slice(0, after.shape[0]), slice(0, after.shape[1]))
+    draw_sites(axes[2, 2], judged.sites, middle, sampling)
     _score(axes[2, 3], judged.score)
     return figure
 
@@ -157,7 +167,7 @@ def _spectra(shown: Shown) -> dict[str, Spectrum]:
     }
 
 
-def _picture(
+def picture(
     axes: Axes, image: np.ndarray, sampling: PixelSize, title: str, **options: Any
 ) -> AxesImage:
     """Draw (rows, columns) with the first row on top, as image viewers do."""
@@ -166,7 +176,7 @@ def _picture(
     return show_image(axes, image[::-1].T, sampling=(sampling[1], sampling[0]), **options)
 
 
-def _transform(axes: Axes, found: Spectrum, title: str, *, like: Spectrum) -> None:
+def transform(axes: Axes, found: Spectrum, title: str, *, like: Spectrum) -> None:
     """Draw a transform in the greys of another, so that spots can be compared."""
     rows, columns = found.vectors
     keep = [np.abs(v) <= 1 / RESOLVED for v in (rows, columns)]
@@ -185,13 +195,15 @@ def _transform(axes: Axes, found: Spectrum, title: str, *, like: Spectrum) -> No
     axes.set(title=title, xlabel="1/Å")
 
 
-def _radial(axes: Axes, shown: Shown) -> None:
-    colours = {"before": "raw", "after": "cnn", "difference": "best_classical"}
-    for name, found in _spectra(shown).items():
+def radial(axes: Axes, spectra: Mapping[str, Spectrum]) -> None:
+    """Draw radial averages of three spectra: input, output, difference; and the input's floor."""
+    for (name, found), method in zip(
+        spectra.items(), ("raw", "cnn", "best_classical"), strict=True
+    ):
         inside = (found.centres > 0.03) & (found.centres < found.nyquist)
-        colour = COLOURS[colours[name]]
+        colour = COLOURS[method]
         axes.semilogy(found.centres[inside], found.mean[inside], color=colour, label=name, lw=0.9)
-    found = shown.spectrum_before
+    found = next(iter(spectra.values()))
     inside = (found.centres > 0.03) & (found.centres < found.nyquist)
     axes.semilogy(
         found.centres[inside],
@@ -232,7 +244,8 @@ def _features(
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=2, frameon=False)
 
 
-def _autocorrelation(axes: Axes, rest: np.ndarray, reach: int = 8) -> None:
+def autocorrelation(axes: Axes, rest: np.ndarray, reach: int = 8) -> None:
+    """Draw how a pixel of an image goes with its neighbours; of white noise, not at all."""
     rest = rest - rest.mean()
     power = np.abs(np.fft.rfft2(rest)) ** 2
     correlation = np.fft.fftshift(np.fft.irfft2(power, s=rest.shape))
@@ -245,8 +258,55 @@ def _autocorrelation(axes: Axes, rest: np.ndarray, reach: int = 8) -> None:
     axes.figure.colorbar(drawn, ax=axes, shrink=0.7)
 
 
+def draw_sites(
+    axes: Axes,
+    sites: SiteEvidence | None,
+    window: tuple[slice, slice],
+    sampling: PixelSize,
+    *,
+    large: bool = False,
+) -> None:
+    """Mark the sites of a part of an image by what the data say of them.
+
+    Parameters
+    ----------
+    axes
+        With the picture of the part.
+    sites
+        None: that there are none is written instead.
+    window
+        The part, in the image that the positions are counted in.
+    sampling
+        Pixel size [Å].
+    large
+        Whether the part is an enlarged one.
+    """
+    if sites is None:
+        axes.text(0.5, -0.06, "no sites to look at", ha="center", transform=axes.transAxes)
+        return
+    limits = axes.get_xlim(), axes.get_ylim()
+    side = window[0].stop - window[0].start
+    places = sites.positions - [part.start for part in window]
+    inside = (places >= 0).all(axis=1) & (places[:, 0] < side)
+    inside &= places[:, 1] < window[1].stop - window[1].start
+    for outcome, (marker, colour, size) in MARKERS.items():
+        rows, columns = places[inside & (sites.outcome == OUTCOMES.index(outcome))].T
+        axes.plot(
+            (columns + 0.5) * sampling.columns / 10,
+            (side - rows - 0.5) * sampling.rows / 10,
+            ls="",
+            marker=marker,
+            ms=size * (2.5 if large else 1),
+            mew=1.2 if marker == "x" else 0,
+            color=colour,
+            label=f"{outcome}: {len(rows)}",
+        )
+    axes.set(xlim=limits[0], ylim=limits[1])
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=3, frameon=False)
+
+
 def _score(axes: Axes, score: Score | None) -> None:
-    axes.set_title("Held-out pixels explained (%)")
+    axes.set_title("Variance explained (%)")
     if score is None:
         axes.text(0.5, 0.5, "too small to score", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
@@ -264,4 +324,4 @@ def _score(axes: Axes, score: Score | None) -> None:
         axes.axhline(100 * score.ceiling, color="black", lw=0.8, ls="--")
         axes.text(-0.4, 100 * score.ceiling, "noise ceiling", va="bottom", fontsize=6)
     else:
-        axes.text(0.5, 0.9, "says nothing: correlated noise", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.9, "says nothing: filtered noise", ha="center", transform=axes.transAxes)
