@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation bench-floor bench-training bench-implants ablation lint format lock config-reference formats-reference results-pages clean
+.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation bench-floor bench-training bench-verdict bench-implants ablation lint format lock config-reference formats-reference results-pages clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -124,6 +124,9 @@ bench-floor: $(VENV)/.run  ## the floor: what an estimator loses that is told al
 
 bench-training: $(VENV)/.run  ## three seeds of specialist and universal on equal terms (after `make run`; an hour)
 	$(BIN)/python -W ignore tests/benchmarks/bench_training.py $(ARGS)
+
+bench-verdict: $(VENV)/.run  ## how often the verdict is right, on simulated frames (at most 40 minutes)
+	$(BIN)/python -W ignore tests/benchmarks/bench_verdict.py $(ARGS)
 
 bench-relaxation: $(VENV)/.run  ## displacements around defects; ARGS="--dft graphene:vacancies" beside those by DFT forces
 	$(BIN)/python -W ignore tests/benchmarks/bench_relaxation.py $(ARGS)

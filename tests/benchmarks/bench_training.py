@@ -43,7 +43,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as in the workflow's trainings
 import numpy as np
 import torch
 import yaml
-from temdenoise.benchmarking import C_NOISE, PAPER_NOISES, SEED, _about
+from temdenoise.benchmarking import C_NOISE, PAPER_NOISES, SEED, about
 from temdenoise.foundation.configuration import checked, models_of
 from temdenoise.foundation.files import read_json, write_json, write_table
 from temdenoise.foundation.recipes import recipe
@@ -244,7 +244,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # of the code as it was loaded
-    start, about, code = time.perf_counter(), _about(0, 1), recipe("train.py")
+    start, made, code = time.perf_counter(), about(0, 1), recipe("train.py")
     command = ["python", "tests/benchmarks/bench_training.py", *sys.argv[1:]]
     torch.set_num_threads(1)
     config = checked(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
@@ -265,7 +265,7 @@ def main() -> None:
         seconds = round(before + time.perf_counter() - start)
         write_json(
             arguments.output / "training.json",
-            about | {"command": shlex.join(command), "seconds": seconds, "processes": 1},
+            made | {"command": shlex.join(command), "seconds": seconds, "processes": 1},
         )
         lost = [
             f"{row['noise']} {row['c_noise']:g}: {1 - row['ms_ssim']:.4f}"

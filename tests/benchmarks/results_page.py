@@ -17,6 +17,7 @@ from temdenoise.foundation.files import read_json, read_table
 
 RESULTS = ROOT / "docs/results"
 PAGES = ("README.md", "docs/results.md", "docs/ground-truth.md")
+PAGES += ("docs/micrographs.md", "docs/implants.md")
 NOISES = {
     "gaussian": "Gaussian",
     "salt_pepper": "salt and pepper",
@@ -315,6 +316,95 @@ def relaxation() -> str:
     return table(header, lines)
 
 
+def implants() -> str:
+    """What several methods keep of atoms planted into a recorded frame."""
+    rows = read_table(RESULTS / "implants.csv")
+    named = {"ours": "`adf`", "local_bragg": "local Bragg", "bm3d": "BM3D", "tk_r_em": "tk_r_em"}
+    lines = []
+    for method, label in named.items():
+        for row in chosen(rows, method=method):
+            kind = "vacancy" if row["kind"] == "vacancy" else f"{row['strength']:g} times as strong"
+            response = {key: row[f"response{end}"] for key, end in ENDS.items()}
+            kept = f"{row['kept']} of {row['number']} ({row['kept_low']:.2f} to "
+            kept += f"{row['kept_high']:.2f})"
+            lines.append([label, f"{kind}, species {row['species']}", cell([response], 2), kept])
+    return table(["denoiser", "implant", "response", "kept"], lines)
+
+
+def deserved(row: dict) -> bool:
+    """Whether a frame is not to be trusted: pixel size, error, or more than 2 % of wrong sites."""
+    wrong = row["sites"] - row["shown_true"]
+    return row["fault"] == "pixels" or row["error_over_gaussian"] > 1 or wrong > 0.02 * row["sites"]
+
+
+def verdicts() -> str:
+    """How often the verdict is right, with the targets."""
+    from temdenoise.judging.intervals import proportion
+
+    rows = read_table(RESULTS / "verdict.csv")
+    frames, lies = chosen(rows, group="frame"), chosen(rows, group="lie")
+    trusted, refused = (chosen(frames, level=level) for level in ("good", "no"))
+    easy = [
+        row
+        for row in chosen(frames, known="True", fault="none")
+        if row["noise_over_contrast"] <= 2 and row["noise"] != "coloured"
+    ]
+    sites = {
+        name: [sum(row[key] for row in frames) for key in (f"{name}_true", name)]
+        for name in ("supported", "contradicted")
+    }
+    told = [
+        (
+            "can be trusted: at least 98 % of its supported sites are true",
+            "at least 0.95",
+            [sum(r["supported_true"] >= 0.98 * r["supported"] for r in trusted), len(trusted)],
+        ),
+        (
+            "do not trust it: deserved",
+            "at least 0.90",
+            [sum(map(deserved, refused)), len(refused)],
+        ),
+        (
+            "crystal known, no fault, noise up to 2 times the contrast: trusted",
+            "at least 0.60",
+            [len(chosen(easy, level="good")), len(easy)],
+        ),
+        *(
+            (
+                f"lies, {label}: refused",
+                "at least 0.80" if not fault else "",
+                [
+                    sum(r["level"] == "no" for r in lies if r["fault"] in (fault or r["fault"])),
+                    sum(r["fault"] in (fault or r["fault"]) for r in lies),
+                ],
+            )
+            for fault, label in (
+                ("", "all"),
+                ("filled", "vacancies filled"),
+                ("invented", "atoms invented"),
+                ("lattice", "another lattice added"),
+            )
+        ),
+        ("sites called supported: true", "at least 0.98", sites["supported"]),
+        (
+            "sites called contradicted: the result is wrong there",
+            "at least 0.98",
+            [sites["contradicted"][1] - sites["contradicted"][0], sites["contradicted"][1]],
+        ),
+        (
+            "places, five exposures each: both trusted and not",
+            "at most 1",
+            [len(chosen(rows, group="scene", level="both")), len(chosen(rows, group="scene"))],
+        ),
+    ]
+    lines = []
+    for what, target, (number, total) in told:
+        low, high = proportion(int(number), int(total))
+        share = f"{number / total:.3f} ({low:.3f} to {high:.3f})" if total else ""
+        lines.append([what, target, f"{int(number)} of {int(total)}", share])
+    return table(["verdict", "target", "found", "part"], lines)
+
+
 def summary() -> str:
     """The table of the README: graphene at C = 0.2."""
     rows = chosen(rows_of("benchmark"), crystal="graphene", figure="ms_ssim", c_noise=0.2)
@@ -363,7 +453,7 @@ def facts() -> str:
 def provenance() -> str:
     """The commands, and where they ran."""
     lines = []
-    others = [RESULTS / f"{name}.json" for name in ("floor", "training")]
+    others = [RESULTS / f"{name}.json" for name in ("floor", "training", "verdict")]
     paths = [RESULTS / "benchmark.json", *sorted(RESULTS.glob("*/benchmark.json")), *others]
     for path in filter(Path.exists, paths):
         about = read_json(path)
@@ -387,6 +477,8 @@ TABLES = {
         inventions,
         scales,
         relaxation,
+        verdicts,
+        implants,
         summary,
         facts,
         provenance,

@@ -1,6 +1,6 @@
 """Score models on real micrographs: one table, each image in a process of its own.
 
-For every image and model: the verdict, what part of the variance of held-out pixels the mean,
+For every image and model: the verdict, what part of the variance of data held out the mean,
 the best Gaussian and the network explain (docs/micrographs.md), the noise ceiling, network over
 Gaussian, seconds and peak memory of the whole command, start-up included.
 

@@ -41,7 +41,7 @@ def test_target_micrographs(project):
     (finding,) = (f for f in frame["verdict"]["findings"] if f["check"] == "no_lattice")
     assert finding["weight"] == "doubt"
     page = html.unescape((folder / "scan.v2_summary.html").read_text())
-    assert finding["text"] in page
+    assert finding["text"][1:] in page  # it may begin a sentence
     again = run(project, "--", "micrographs")
     assert "Nothing to be done" in again.stdout + again.stderr
 

@@ -155,7 +155,7 @@ def test_erased_amorphous_contrast_is_doubted(scene, rng):
 
 def test_a_difference_that_is_no_noise_is_doubted(frame):
     smooth = judge(frame, gaussian_filter(frame, 4))
-    assert findings(smooth)["lattice_removed"] is Weight.DOUBT
+    assert findings(smooth)["lattice_removed"] is Weight.AGAINST  # most of it
     assert findings(smooth)["no_noise"] is Weight.DOUBT
     # what is that smooth shows no atoms, so that it cannot be wrong about one
     assert judge(frame, gaussian_filter(frame, 8)).seen.sites is None

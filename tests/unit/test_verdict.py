@@ -101,7 +101,13 @@ def blanked(frame):
 
 WRONG = {
     "invented_structure": ("no", lambda _: {"invented": Invention(1, 6, flat=False)}),
-    "too_much_noise": ("no", lambda _: {"trained": replace(TRAINED, noise=NoiseRange(0.02, 0.1))}),
+    "too_much_noise": (
+        "no",
+        lambda _: {
+            "trained": replace(TRAINED, noise=NoiseRange(0.02, 0.1)),
+            "score": scored(0.3, 0.2, valid=False),
+        },
+    ),
     "worse_than_gaussian": ("no", lambda _: {"score": scored(0.2, 0.3)}),
     "wrong_pixel_size": (
         "no",
@@ -194,6 +200,12 @@ def test_noise_that_pixels_share_is_named(kind, frame):
         "supported_sites",
         "right_pixel_size",
     }
+
+
+def test_more_noise_than_trained_on_is_a_doubt_where_data_held_out_speak_for_it(frame):
+    verdict = judge(evidence(frame, trained=replace(TRAINED, noise=NoiseRange(0.02, 0.1))))
+    assert verdict.level == "careful"
+    assert findings(verdict)["too_much_noise"] is Weight.DOUBT
 
 
 def test_few_contradicted_sites_make_it_doubtful_and_many_refuse_it(frame):

@@ -172,7 +172,7 @@ def run(benchmark: Benchmark, output: Path, *, jobs: int) -> str:
         if rows:
             write_table(output / f"{name}.csv", rows)
     seconds = time.perf_counter() - start
-    write_json(output / "benchmark.json", _about(seconds, jobs))
+    write_json(output / "benchmark.json", about(seconds, jobs))
     return f"{len(tasks)} images judged in {seconds / 60:.0f} minutes: {output}/benchmark.csv"
 
 
@@ -180,7 +180,8 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _about(seconds: float, jobs: int) -> dict[str, Any]:
+def about(seconds: float, jobs: int) -> dict[str, Any]:
+    """Say how a table was made: command, commit, machine and time."""
     machine = environment()
     names = {"torch", "numpy", "scipy", "skimage", "bm3d"}
     return {

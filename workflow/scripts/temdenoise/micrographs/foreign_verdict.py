@@ -37,6 +37,9 @@ HALF = 0.5
 
 UNSEEN = "give the program a part of the data and judge it by the rest: --command, or by another "
 UNSEEN += "exposure: --other"
+REMOVED = 0.25
+"""Part of the lattice that was taken away with the noise, from which it speaks against a result."""
+
 AVERAGE = "average several frames, so that the data can decide"
 
 
@@ -237,7 +240,10 @@ def nothing_denoised(seen: ForeignEvidence) -> Finding | None:
 
 def lattice_removed(seen: ForeignEvidence) -> Finding | None:
     """Find that part of the lattice was taken away with the noise."""
-    return verdict.lattice_removed(seen) if seen.related else None
+    found = verdict.lattice_removed(seen) if seen.related else None
+    if found is not None and seen.residual.lattice_left > REMOVED:
+        return replace(found, weight=Weight.AGAINST)
+    return found
 
 
 def removed_contrast(seen: ForeignEvidence) -> Finding | None:

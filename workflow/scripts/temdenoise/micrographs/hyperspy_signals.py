@@ -52,7 +52,7 @@ def signals_like(signal: Any, result: Result) -> tuple[Any, Any]:
     """Make signals of a result, with axes and metadata of the input: image and sigma.
 
     ``metadata.Denoising`` holds for each frame the ``verdict`` in words, and the part of
-    held-out pixels' variance that the network and the best Gaussian explain (``network``,
+    the variance that the network and the best Gaussian explain of data held out (``network``,
     ``gaussian``; -1 where it could not be told).
     """
     about = {"Denoising": _verdicts(result)}

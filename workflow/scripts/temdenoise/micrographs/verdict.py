@@ -19,10 +19,10 @@ TITLES = {"good": "Can be trusted", "careful": "With care", "no": "Do not trust 
 LITTLE = 0.6
 """Fraction of the network's contrast that the data support, from which it is doubted."""
 
-SEVERAL = 3
+SEVERAL = 2
 """Contradicted sites from which they speak against a result, ..."""
 
-CONTRADICTED = 0.005
+CONTRADICTED = 0.002
 """... if they are more than this part of all."""
 
 UNDECIDED = 0.5
@@ -182,12 +182,13 @@ def noise_inside(frame: Frame, fit: Fit, trained: ModelDescription) -> bool:
 
 
 def too_much_noise(seen: Evidence) -> Finding | None:
-    """Find noise stronger than that of the training."""
+    """Find noise stronger than that of the training: a doubt where data held out speak for it."""
     if noise_inside(seen.frame, seen.fit, seen.trained):
         return None
+    explained = seen.score is not None and seen.score.winner == "network"
     return Finding(
         "too_much_noise",
-        Weight.AGAINST,
+        Weight.DOUBT if explained else Weight.AGAINST,
         f"the noise is {seen.frame.level.over_contrast:.1f} times the lattice's contrast, more "
         f"than the model was trained on ({seen.trained.noise_over_contrast:.1f} times)",
         (
