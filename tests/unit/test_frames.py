@@ -62,7 +62,7 @@ def test_what_is_found_in_a_frame_is_found_once(noisy, monkeypatch):
         assert frame.noise.sigma == pytest.approx(1.5, rel=0.03)
         assert frame.ring.spacing == pytest.approx(2.7366, rel=0.005)
         assert frame.level.contrast == pytest.approx(1, rel=0.1)
-        assert frame.level.sigma == frame.noise.sigma
+        assert frame.level.sigma == np.sqrt(frame.noise_model.variance)
     assert sorted(calls) == sorted(set(calls))
     assert len(calls) == 5
     assert (frame.number, frame.sampling, frame.saturated) == (3, PIXEL, 0)

@@ -122,7 +122,7 @@ def _dependence(image: np.ndarray, *, blur: float) -> float:
     squares = convolve(image, _KERNEL) ** 2
     low, high = np.quantile(brightness, [0.25, 0.75])
     # the median of squares, which the few steep places of a lattice do not move
-    dark, bright = (np.median(squares[where]) for where in (brightness < low, brightness > high))
+    dark, bright = (np.median(squares[where]) for where in (brightness <= low, brightness >= high))
     return float(bright / dark) if dark > 0 else float("nan")
 
 

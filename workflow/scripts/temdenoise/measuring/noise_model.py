@@ -27,8 +27,12 @@ HIGHEST = 8.0
 BLUR = 0.35
 """Standard deviation over which mean and variance are compared [Å]."""
 
-FIELDS, LEAST = 12, 40
-"""Fields of the frequencies along either axis that are fitted, and powers in each at least."""
+SMALLEST = 32
+"""Least side of an image whose noise has a model of its own [pixels]."""
+
+FIELDS, LEAST, FEWEST = 12, 40, 8
+"""Fields of the frequencies along either axis that are fitted, powers in each at least, and fields
+at least."""
 
 UNFILTERED = 0.05
 """Power at the highest frequencies over the mean, from which noise is not filtered."""
@@ -186,7 +190,7 @@ def measure(image: np.ndarray, noise: Noise, sampling: PixelSize) -> NoiseModel:
     off_axes = quiet.copy()
     for axis, n in enumerate(image.shape):
         off_axes &= np.expand_dims(np.abs(vectors[axis]) > 2.5 / n, 1 - axis)
-    if off_axes.sum() < LEAST:
+    if off_axes.sum() < LEAST or min(image.shape) < SMALLEST:
         return NoiseModel(noise.sigma**2, noise.sigma**2, 0.0, 0.0, (0.0, 0.0), _WHITE, 0.0)
     values = power[off_axes]
     at = np.array([v[off_axes] for v in np.broadcast_arrays(vectors[0][:, None], vectors[1])])
@@ -198,10 +202,13 @@ def measure(image: np.ndarray, noise: Noise, sampling: PixelSize) -> NoiseModel:
     for axis, kind in enumerate(("rows", "columns")):
         line, across = power.take(0, 1 - axis), windows[1 - axis]
         far = quiet.take(0, 1 - axis)
+        if kind not in noise.kinds or not far.any():
+            lines.append(0.0)
+            continue
         beyond = _mean(line[far]) - pixels * float(profile.take(0, 1 - axis)[far].mean())
         # a line of length n holds n times its variance in one place of the transform
         found = beyond / (across.sum() ** 2 / (across**2).sum())
-        lines.append(max(found, 0.0) if kind in noise.kinds else 0.0)
+        lines.append(max(found, 0.0))
     peaks = power > HIGHEST * pixels * profile
     noise_alone = off_axes & ~maximum_filter(peaks, 5, mode="wrap")
     gain, error, mean = _dependence(image, noise_alone, pixels, sampling)
@@ -261,6 +268,8 @@ def _fitted(values: np.ndarray, at: np.ndarray) -> tuple[Shape, float]:
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     groups = [group for group in np.split(order, starts[1:]) if len(group) >= LEAST]
+    if len(groups) < FEWEST:
+        return _WHITE, _mean(values)
     x = np.array([np.abs(at[:, group]).mean(axis=1) for group in groups]).T
     y = np.array([_mean(values[group]) for group in groups])
     weight = np.sqrt([len(group) for group in groups])
