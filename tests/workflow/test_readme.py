@@ -46,7 +46,8 @@ EXECUTED = {
         "tests/installation/test_installed.py::test_command_of_the_readme",
     ),
     "temdenoise export": "tests/export/test_ecosystem.py::test_onnx_is_pytorch_at_every_size",
-    "temdenoise judge FRAME RESULT": "tests/unit/test_judge.py::test_the_command_writes_page_picture_and_numbers",
+    "temdenoise judge FRAME RESULT": "tests/unit/test_judge.py::"
+    "test_the_command_writes_page_picture_and_numbers",
     "temdenoise implant FRAME": "tests/unit/test_implants.py::test_command",
     "temdenoise publish": "tests/unit/test_publishing.py::"
     "test_a_published_model_is_small_described_and_known",
