@@ -66,6 +66,9 @@ MARKERS = {
 }
 """Form, colour and size of a site by its outcome, the most frequent drawn first."""
 
+CROWD = 400
+"""Sites in a picture from which their marks are drawn smaller."""
+
 LARGEST = 2048
 """Largest side of the picture for eyes [pixels]."""
 
@@ -289,6 +292,8 @@ def draw_sites(
     places = sites.positions - [part.start for part in window]
     inside = (places >= 0).all(axis=1) & (places[:, 0] < side)
     inside &= places[:, 1] < window[1].stop - window[1].start
+    # of many sites those that are supported must leave something of the picture to be seen
+    crowded = min(1.0, np.sqrt(CROWD / max(int(inside.sum()), 1)))
     for outcome, (marker, colour, size) in MARKERS.items():
         rows, columns = places[inside & (sites.outcome == OUTCOMES.index(outcome))].T
         axes.plot(
@@ -296,7 +301,7 @@ def draw_sites(
             (side - rows - 0.5) * sampling.rows / 10,
             ls="",
             marker=marker,
-            ms=size * (2.5 if large else 1),
+            ms=size * (2.5 if large else 1) * (1 if outcome == "contradicted" else crowded),
             mew=1.2 if marker == "x" else 0,
             color=colour,
             label=f"{outcome}: {len(rows)}",
