@@ -36,14 +36,16 @@ def test_it_is_small_and_says_where_it_comes_from():
 def test_it_holds_what_was_promised():
     graphene = [r for r in STORED.values() if r.crystal.startswith("graphene")]
     structures = [s for r in graphene for s in r.of_split("test").structures]
-    assert len(structures) >= 36
+    assert len(structures) >= 48
+    assert set(STORED) == set(NAMES)
+    assert {len(r.of_split("test").structures) for r in STORED.values()} == {12}
     assert all(60 <= len(s["symbols"].split()) <= 112 for s in structures)
     every = [
         d for r in STORED.values() for s in r.of_split("test").structures for d in s["defects"]
     ]
     kinds = {d["kind"] for d in every}
     assert kinds == {"vacancy", "substitution", "rotated_bond"}
-    assert sum(d["kind"] == "vacancy" for d in every) >= 170
+    assert sum(d["kind"] == "vacancy" for d in every) >= 240
     sizes = {r.maps.shape[1:] for r in graphene}
     assert len(sizes) == len(graphene)
 
