@@ -82,9 +82,7 @@ class Split:
             # the variance of what was counted is its mean
             return np.asarray((given - self.held) ** 2 - self.held * (1 + STRENGTH**-2))
         # |f - y + z/t|², without the terms that are known, or 0 on average
-        follows = given if whole is None else given - whole
-        if whole is None:
-            follows = follows - self.mean
+        follows = given - (self.mean if whole is None else whole)
         away = (given - self.recorded) ** 2
         lines = sum(self.noise.lines)
         expected = self.noise.of_pixels(self.mean) + lines
