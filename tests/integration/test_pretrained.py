@@ -65,7 +65,9 @@ def test_a_lattice_is_predicted_better_than_by_a_gaussian(name):
 
 @pytest.mark.skipif(not REAL, reason="TEMDENOISE_REAL_DATA is not set: no real micrographs here")
 @pytest.mark.parametrize(
-    ("name", "least"), [("cdte_haadf.dm3", 1.2), ("srtio3_haadf.ser", 1.0), ("mos2_haadf.npy", 1.0)]
+    ("name", "least"),
+    # 1.15, 1.00 and 1.05 (docs/micrographs.md), less what another processor may change
+    [("cdte_haadf.dm3", 1.1), ("srtio3_haadf.ser", 0.995), ("mos2_haadf.npy", 1.03)],
 )
 def test_real_frames_are_predicted_better_than_by_any_gaussian(name, least):
     (recorded,) = read(Path(REAL) / "micrographs" / name)
