@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -168,7 +168,7 @@ def frame_of(number: int) -> dict:
     kind = ["white", "white", "counts", "coloured"][int(rng.integers(4))]
     fault = ["none", "none", "none", "pixels", "drift", "blank"][int(rng.integers(6))]
     recorded = noisy(scene, level, kind, rng)
-    stated, clean, atoms = scene.sampling, scene.clean, scene
+    stated, clean, truth = scene.sampling, scene.clean, scene
     if fault == "pixels":
         stated *= float(rng.choice([rng.uniform(0.6, 0.9), rng.uniform(1.1, 1.4)]))
     if fault == "drift":
@@ -179,7 +179,7 @@ def frame_of(number: int) -> dict:
             for image in (recorded, scene.clean)
         )
         moved = scene.atoms - [[0, 1]] * (0.02 * scene.atoms[:, :1])
-        atoms = Scene(**{**vars(scene), "atoms": moved})
+        truth = replace(scene, atoms=moved)
     if fault == "blank":
         recorded[: SIDE // 4] = 0
     named = scene.crystal if rng.random() < 0.5 and scene.known else None
@@ -218,7 +218,7 @@ def frame_of(number: int) -> dict:
     if judged.sites is not None:
         sites = judged.sites
         start = [part.start for part in window]
-        right = true_sites(atoms, sites.positions + start, sites.shown)
+        right = true_sites(truth, sites.positions + start, sites.shown)
         row |= {"sites": len(right), "shown_true": int(right.sum())}
         for outcome in ("supported", "contradicted"):
             own = sites.outcome == OUTCOMES.index(outcome)

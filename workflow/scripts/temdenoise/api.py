@@ -16,12 +16,12 @@ from temdenoise.foundation.modes import ImageMode, image_mode
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.learning.devices import device_of
 from temdenoise.learning.inference import Model
-from temdenoise.measuring.lattice import PixelCheck, Ring, sampling_from_lattice
+from temdenoise.measuring.lattice import PixelCheck, Ring
 from temdenoise.measuring.noise import Noise
 from temdenoise.micrographs import models
 from temdenoise.micrographs.evidence import Score
 from temdenoise.micrographs.formats import each_image
-from temdenoise.micrographs.frame import first_look, mode_of
+from temdenoise.micrographs.frame import first_look, mode_of, size_from_lattice
 from temdenoise.micrographs.hyperspy_signals import (
     check_images,
     pixel_size_of,
@@ -384,13 +384,16 @@ def plan_of(
     sampling = sampling or micrograph.sampling
     took_size = sampling is None
     if sampling is None:
-        sampling = _from_lattice(micrograph.path, first, named)
+        spacing = next(iter(named.values())) if named else None
+        sampling = size_from_lattice(micrograph.path, first, spacing)
     require_resolving(sampling)
     judged = options.mode == "auto"
     mode = mode_of(first, sampling) if judged else image_mode(options.mode)
-    if chosen is None:
-        name, chosen = _best(first, mode, sampling) if judged else models.choose(mode)
-        mode = chosen.description.mode if judged else mode
+    if chosen is None and judged:
+        name, chosen = model_for(first, sampling)
+        mode = chosen.description.mode
+    elif chosen is None:
+        name, chosen = models.choose(mode)
     known = chosen.description.spacings if named is None else named
     return Plan(
         micrograph=micrograph,
@@ -404,13 +407,23 @@ def plan_of(
     )
 
 
-def _best(image: np.ndarray, mode: ImageMode, sampling: PixelSize) -> tuple[str, Model]:
-    """Choose the pretrained model that explains an image best; if none does, that of its mode."""
-    first = models.choose(mode)
+def model_for(image: np.ndarray, sampling: PixelSize) -> tuple[str, Model]:
+    """Choose the pretrained model that explains an image best.
+
+    Where no other explains it better it is the one for the mode that its contrast suggests.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, columns), with data everywhere; see `frame.first_look`.
+    sampling
+        Pixel size [Å].
+    """
+    first = models.choose(mode_of(image, sampling))
     others = [
         (name, model)
         for name, model in models.available()
-        if model.description.mode not in (mode, first[1].description.mode)
+        if model.description.mode != first[1].description.mode
     ]
     if not others or min(image.shape) < SMALLEST:
         return first
@@ -462,23 +475,6 @@ def _spacings(
         return None
     others = model.description.spacings if model else {}
     return {crystal.lower(): spacing_of(crystal, others)}
-
-
-def _from_lattice(path: Path, first: np.ndarray, named: Mapping[str, float] | None) -> PixelSize:
-    """Take the pixel size from the lattice, as the file says none and none is given."""
-    if named is not None:
-        size = sampling_from_lattice(first, next(iter(named.values())))
-        if size is not None:
-            return PixelSize(size, size)
-    raise DataError(
-        f"{path}: does not say its pixel size; give it with --sampling "
-        "(sampling= in Python), in Å"
-        + (
-            " (no lattice ring was found to take it from)"
-            if named
-            else ", or the crystal with --crystal, and it is taken from the lattice"
-        )
-    )
 
 
 def first_finite(micrograph: Micrograph) -> np.ndarray:

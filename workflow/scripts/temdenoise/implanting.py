@@ -16,9 +16,8 @@ from temdenoise.foundation.lattices import spacing_of
 from temdenoise.foundation.modes import mode_by_contrast
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.judging.programs import Program
-from temdenoise.measuring.lattice import sampling_from_lattice
 from temdenoise.micrographs.fission import Denoise
-from temdenoise.micrographs.frame import analyse, contrast_of, first_look
+from temdenoise.micrographs.frame import analyse, contrast_of, first_look, size_from_lattice
 from temdenoise.micrographs.implants import KEPT, Comparison, Ground, Planting, measure_responses
 from temdenoise.micrographs.readers import Micrograph, read
 from temdenoise.micrographs.results import Guard
@@ -325,10 +324,7 @@ def by_program(program: Program) -> Denoise:
             "give the full path of the program and check that it may be executed"
         )
 
-    def denoise(image: np.ndarray) -> np.ndarray:
-        return program.denoise(image.T)[0].T
-
-    return denoise
+    return program.denoise_frame
 
 
 @dataclass(frozen=True)
@@ -389,7 +385,11 @@ def implant_file(path: Path, request: Request, say: Say) -> Implanted:
     Guard(inputs={path.resolve()}).check(path, files)
     denoise = None if request.program is None else by_program(request.program)
     frame = _first(micrograph)
-    sampling = _pixel_size(micrograph, frame, request)
+    sampling = None if request.sampling is None else PixelSize.of(request.sampling)
+    sampling = sampling or micrograph.sampling
+    if sampling is None:
+        spacing = spacing_of(request.crystal) if request.crystal else None
+        sampling = size_from_lattice(path, first_look(frame)[1], spacing)
     frames = len(micrograph.frames)
     if frames > 1:
         say(f"{path}: frame 1 of {frames} is used")
@@ -429,27 +429,6 @@ def _one(path: Path, signal: str | None) -> Micrograph:
 
 def _first(micrograph: Micrograph) -> np.ndarray:
     return np.asarray(micrograph.frames[0])
-
-
-def _pixel_size(micrograph: Micrograph, frame: np.ndarray, request: Request) -> PixelSize:
-    """Take the pixel size as given, as stored, or from the lattice of the crystal that is named."""
-    if request.sampling is not None:
-        return PixelSize.of(request.sampling)
-    if micrograph.sampling is not None:
-        return micrograph.sampling
-    found = None
-    if request.crystal is not None:
-        found = sampling_from_lattice(first_look(frame)[1], spacing_of(request.crystal))
-    if found is None:
-        raise DataError(
-            f"{micrograph.path}: does not say its pixel size; give it with --sampling, in Å"
-            + (
-                " (no lattice ring was found to take it from)"
-                if request.crystal
-                else ", or the crystal with --crystal, and it is taken from the lattice"
-            )
-        )
-    return PixelSize(found, found)
 
 
 def _species_heights(ground: Ground) -> dict[str, float]:

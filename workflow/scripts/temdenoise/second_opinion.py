@@ -14,12 +14,12 @@ from temdenoise.foundation.lattices import spacing_of
 from temdenoise.foundation.modes import image_mode
 from temdenoise.foundation.quantities import PixelSize
 from temdenoise.judging.programs import Program, named_program
-from temdenoise.measuring.lattice import check, sampling_from_lattice
+from temdenoise.measuring.lattice import check
 from temdenoise.micrographs.exposures import on_exposure
 from temdenoise.micrographs.fission import Denoise
 from temdenoise.micrographs.foreign_results import Match, Unseen, gather, on_split
 from temdenoise.micrographs.foreign_verdict import Opinion, opinion
-from temdenoise.micrographs.frame import Frame, analyse, first_look
+from temdenoise.micrographs.frame import Frame, analyse, first_look, size_from_lattice
 from temdenoise.micrographs.readers import Micrograph, read
 from temdenoise.micrographs.results import JUDGED, Guard
 from temdenoise.micrographs.sites import OUTCOMES
@@ -186,7 +186,11 @@ def judge_file(path: Path, request: Request, terminal: Terminal) -> int:
 
     program = named_program(request.command) if request.command else None
     micrograph, frame = _image(path, "frame", number=request.frame, signal=request.signal)
-    sampling = _sampling(micrograph, frame, request)
+    given = None if request.sampling is None else PixelSize.of(request.sampling)
+    sampling = given or micrograph.sampling
+    if sampling is None:
+        spacing = spacing_of(request.crystal) if request.crystal else None
+        sampling = size_from_lattice(path, first_look(frame)[1], spacing)
     require_resolving(sampling)
     inputs, result, other = {path}, None, None
     if request.result is not None:
@@ -247,9 +251,7 @@ def judge_file(path: Path, request: Request, terminal: Terminal) -> int:
 def _function(program: Program | Denoise) -> Denoise:
     if not isinstance(program, Program):
         return program
-    plain = replace(program, rescale=False)
-    # programs take (x, y); rows of the frame are to be rows of the file
-    return lambda image: plain.denoise(np.asarray(image).T)[0].T
+    return replace(program, rescale=False).denoise_frame
 
 
 def _image(
@@ -286,26 +288,6 @@ def _image(
             "it holds"
         )
     return micrograph, np.asarray(frames[number - 1])
-
-
-def _sampling(micrograph: Micrograph, frame: np.ndarray, request: Request) -> PixelSize:
-    if request.sampling is not None:
-        return PixelSize.of(request.sampling)
-    if micrograph.sampling is not None:
-        return micrograph.sampling
-    if request.crystal:
-        _, first = first_look(frame)
-        size = sampling_from_lattice(first, spacing_of(request.crystal))
-        if size is not None:
-            return PixelSize(size, size)
-    raise DataError(
-        f"{micrograph.path}: does not say its pixel size; give it with --sampling, in Å"
-        + (
-            " (no lattice ring was found to take it from)"
-            if request.crystal
-            else ", or the crystal with --crystal, and it is taken from the lattice"
-        )
-    )
 
 
 def _require_colourless(micrograph: Micrograph) -> None:

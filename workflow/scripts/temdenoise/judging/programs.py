@@ -119,6 +119,21 @@ class Program:
             denoised = self._checked(wanted, noisy.T.shape).T
         return (matched(denoised, noisy) if self.rescale else denoised), None
 
+    def denoise_frame(self, image: np.ndarray) -> np.ndarray:
+        """Denoise a frame of a microscope, whose rows are rows of the files.
+
+        Parameters
+        ----------
+        image
+            Shape (rows, columns), finite.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, of the same shape; errors are those of `denoise`.
+        """
+        return self.denoise(np.asarray(image).T)[0].T
+
     def _run(self, words: list[str]) -> None:
         try:
             process = subprocess.Popen(

@@ -30,6 +30,9 @@ BINS = 32
 FAINT = 0.12
 """Height of an atom of the averaged cell over its brightest, at least."""
 
+NEIGHBOURS = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)])
+"""Cells about a cell whose atoms reach into it, shape (25, 2)."""
+
 APART = 0.9
 """Distance of two atoms of a cell, at least [Å]."""
 
@@ -175,7 +178,7 @@ class Cells:
         places = _maxima(cell, self.vectors * np.array(sampling))
         grid = np.stack(np.meshgrid(np.arange(BINS), np.arange(BINS), indexing="ij"), -1) / BINS
         vectors = self.vectors * np.array(sampling)
-        away = grid[:, :, None, None] - places[None, None, :, None] + _AROUND
+        away = grid[:, :, None, None] - places[None, None, :, None] + NEIGHBOURS
         squared = ((away @ vectors) ** 2).sum(-1)
         best: tuple[float, float, np.ndarray] | None = None
         for width in WIDTHS:
@@ -206,13 +209,10 @@ def _maxima(cell: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     kept: list[np.ndarray] = []
     for place in places:
         away = np.array([place - one for one in kept]).reshape(-1, 2)
-        away = (away[:, None] + _AROUND) @ vectors
+        away = (away[:, None] + NEIGHBOURS) @ vectors
         if not len(away) or np.linalg.norm(away, axis=-1).min() > APART:
             kept.append(place)
     return np.array(kept).reshape(-1, 2)
-
-
-_AROUND = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)])
 
 
 def _blurred(cell: np.ndarray, vectors: np.ndarray) -> np.ndarray:

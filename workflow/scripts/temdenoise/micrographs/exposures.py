@@ -157,7 +157,7 @@ def _softened(image: np.ndarray, sampling: PixelSize) -> np.ndarray:
 def _without_lattice(image: np.ndarray, soft: np.ndarray, frame: Frame) -> np.ndarray:
     """Take the averaged cell off a smoothed frame, and what varies slowly."""
     own = frame.with_image(image)
-    cells = cells_of(image, own.peaks, frame.sampling, noise=own.noise.sigma)
+    cells = cells_of(image, own.peaks, frame.sampling, noise=own.level.sigma)
     if cells is not None:
         soft = soft - np.where(cells.inside, cells.lay(cells.average(soft)), 0)
     fast = soft - background(soft, frame.sampling, width=KEPT)

@@ -253,7 +253,7 @@ def gather(
     centre = frame.centre
     structure = taken if match.kept else result
     slow = background(structure, frame.sampling)
-    flat = FLAT * frame.noise.sigma if match.kept else 0.0
+    flat = FLAT * frame.level.sigma if match.kept else 0.0
     invented = invention(frame, _weighed(structure, slow, flat))
     residual, of_rest = residual_of(frame, _weighed(taken, slow, flat))
     held = unseen(taken, match) if unseen is not None else None
@@ -446,7 +446,7 @@ def _sites(frame: Frame, fitted: np.ndarray, held: Unseen | None) -> SiteEvidenc
     if min(given.shape) < SMALLEST:
         return None
     lattice = judge.frame
-    atoms = atoms_of(parts.recorded, lattice.peaks, lattice.sampling, noise=lattice.noise.sigma)
+    atoms = atoms_of(parts.recorded, lattice.peaks, lattice.sampling, noise=lattice.level.sigma)
     if atoms is None:
         return None
     found = evidence_at_sites(parts, given, atoms, whole=judge.whole)

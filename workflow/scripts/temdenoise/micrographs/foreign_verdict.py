@@ -20,6 +20,9 @@ REMOVED = 0.25
 """Part of the frame's structure in a range of periods that is found in the difference, from which
 it is said."""
 
+LOST = 0.25
+"""Part of the lattice that was taken away with the noise, from which it speaks against a result."""
+
 EXCESS = 5.0
 """That over its standard error, at least."""
 
@@ -37,9 +40,6 @@ HALF = 0.5
 
 UNSEEN = "give the program a part of the data and judge it by the rest: --command, or by another "
 UNSEEN += "exposure: --other"
-REMOVED = 0.25
-"""Part of the lattice that was taken away with the noise, from which it speaks against a result."""
-
 AVERAGE = "average several frames, so that the data can decide"
 
 
@@ -241,7 +241,7 @@ def nothing_denoised(seen: ForeignEvidence) -> Finding | None:
 def lattice_removed(seen: ForeignEvidence) -> Finding | None:
     """Find that part of the lattice was taken away with the noise."""
     found = verdict.lattice_removed(seen) if seen.related else None
-    if found is not None and seen.residual.lattice_left > REMOVED:
+    if found is not None and seen.residual.lattice_left > LOST:
         return replace(found, weight=Weight.AGAINST)
     return found
 

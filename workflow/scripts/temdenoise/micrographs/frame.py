@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -10,7 +11,7 @@ from temdenoise.foundation.errors import DataError
 from temdenoise.foundation.modes import ImageMode, mode_by_contrast
 from temdenoise.foundation.quantities import NoiseLevel, PixelSize
 from temdenoise.measuring.background import background
-from temdenoise.measuring.lattice import Ring, first_ring
+from temdenoise.measuring.lattice import Ring, first_ring, sampling_from_lattice
 from temdenoise.measuring.noise import Noise, estimate, without_impulses
 from temdenoise.measuring.noise_model import NoiseModel, measure
 from temdenoise.measuring.spectrum import (
@@ -261,6 +262,37 @@ def _saturated(frame: np.ndarray, no_data: NoData) -> float:
             "with less gain"
         )
     return fraction
+
+
+def size_from_lattice(path: Path, first: np.ndarray, spacing: float | None) -> PixelSize:
+    """Take the pixel size from the lattice, as the file says none and none is given.
+
+    Parameters
+    ----------
+    path
+        The file, for the message.
+    first
+        Its first frame, shape (rows, columns); see `first_look`.
+    spacing
+        Of the planes that make the crystal's first ring [Å]; None: it is not known.
+
+    Raises
+    ------
+    DataError
+        If the crystal is not known, or no ring is seen.
+    """
+    size = None if spacing is None else sampling_from_lattice(first, spacing)
+    if size is not None:
+        return PixelSize(size, size)
+    raise DataError(
+        f"{path}: does not say its pixel size; give it with --sampling "
+        "(sampling= in Python), in Å"
+        + (
+            ", or the crystal with --crystal, and it is taken from the lattice"
+            if spacing is None
+            else " (no lattice ring was found to take it from)"
+        )
+    )
 
 
 def contrast_of(smooth: np.ndarray) -> int:

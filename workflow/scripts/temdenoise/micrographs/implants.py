@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
@@ -23,9 +23,9 @@ from temdenoise.judging.intervals import proportion
 from temdenoise.judging.statistics import Interval, ratio_interval
 from temdenoise.measuring.background import background
 from temdenoise.measuring.noise_model import SEEN, NoiseModel
-from temdenoise.measuring.unit_cell import BINS, Motif
+from temdenoise.measuring.unit_cell import BINS, NEIGHBOURS, Motif
 from temdenoise.micrographs.fission import Denoise, counted
-from temdenoise.micrographs.sites import Atoms
+from temdenoise.micrographs.sites import Atoms, values_at
 
 APART = 3.0
 """Distance of two implants, and of one from the rim, over that of neighbouring sites, at least."""
@@ -302,7 +302,7 @@ class Ground:
         difference
             Frame denoised with it less the frame denoised without, shape (rows, columns).
         """
-        found = _at(self.atoms.matched(difference), implants.points)
+        found = values_at(self.atoms.matched(difference), implants.points)
         return found / implants.added
 
     @cached_property
@@ -315,13 +315,13 @@ class Ground:
         rest, widths = self.image - self.mean - self.lines, self.atoms.widths
         heights = self.atoms.motif.heights[atoms]
         power = self.noise.of_pixels(self.mean) * self.noise.under(widths)
-        error = np.sqrt(_at(gaussian_filter(power, widths), points) / self.atoms.energy)
-        found, errors = [_at(self.atoms.matched(rest), points)], [error]
+        error = np.sqrt(values_at(gaussian_filter(power, widths), points) / self.atoms.energy)
+        found, errors = [values_at(self.atoms.matched(rest), points)], [error]
         for axis, width in enumerate(widths):
             order = (int(axis == 0), int(axis == 1))
             slope = gaussian_filter(rest, widths, order=order, mode="mirror", truncate=5)
             # of a Gaussian that is moved a little
-            found.append(4 * width**2 * _at(slope, points) / heights)
+            found.append(4 * width**2 * values_at(slope, points) / heights)
             errors.append(np.sqrt(2) * width * error / np.abs(heights))
         return np.stack(found), np.stack(errors)
 
@@ -637,13 +637,6 @@ def _groups(ground: Ground, runs: Sequence[Run], seed: int) -> list[Group]:
     return groups
 
 
-def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
-    if not len(points):
-        return np.empty(0)
-    read: np.ndarray = map_coordinates(field, points.T, order=1, mode="nearest")
-    return read
-
-
 def _posterior(values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Estimate true values, which scatter normally, from measured ones: mean and error of each."""
     middle = float(np.median(values))
@@ -689,7 +682,6 @@ def _with_gain(noise: NoiseModel, rest: np.ndarray, cell: np.ndarray, atoms: Ato
 def _refined(atoms: Atoms, cell: np.ndarray) -> Atoms:
     """Fit places, heights and width of the atoms to the averaged cell, between its bins."""
     motif, vectors = atoms.motif, atoms.cells.vectors * np.array(atoms.sampling)
-    around = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)])
     grid = np.stack(np.meshgrid(np.arange(BINS), np.arange(BINS), indexing="ij"), -1) / BINS
     number = len(motif.heights)
     scale = float(np.ptp(cell)) or 1.0
@@ -700,7 +692,7 @@ def _refined(atoms: Atoms, cell: np.ndarray) -> Atoms:
 
     def away(values: np.ndarray) -> np.ndarray:
         found = motif_of(values)
-        steps = (grid[:, :, None, None] - found.places[:, None] + around) @ vectors
+        steps = (grid[:, :, None, None] - found.places[:, None] + NEIGHBOURS) @ vectors
         bumps = np.exp(-(steps**2).sum(-1) / (2 * found.width**2)).sum(-1)
         return np.asarray(bumps @ found.heights + found.base - cell).ravel() / scale
 

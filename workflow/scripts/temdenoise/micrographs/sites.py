@@ -214,8 +214,8 @@ def evidence_at_sites(
     spread = np.sqrt(gaussian_filter(power, atoms.widths, mode="mirror") / atoms.energy)
     away = atoms.matched(parts.held - given)
     spread = spread * _inflation(away / spread, seen.points)
-    measured = seen.strength + _at(away, seen.points) / heights
-    error = _at(spread, seen.points) / heights
+    measured = seen.strength + values_at(away, seen.points) / heights
+    error = values_at(spread, seen.points) / heights
     other = KINDS.index("other")
     to_empty = (seen.kind == KINDS.index("atom")) | (seen.species < 0)
     alternative = np.where(to_empty, EMPTY, 1.0)
@@ -274,7 +274,7 @@ def _strength(
     departs: np.ndarray, points: np.ndarray, species: np.ndarray, atoms: Atoms
 ) -> np.ndarray:
     """Strength of a result's atoms over that of the lattice's own; beside it, of its brightest."""
-    beyond = _at(departs, points)
+    beyond = values_at(departs, points)
     heights = atoms.motif.heights
     on_lattice = 1 + beyond / heights[np.maximum(species, 0)]
     return np.where(species >= 0, on_lattice, beyond / heights.max())
@@ -285,7 +285,8 @@ def _kind(strength: np.ndarray, species: np.ndarray) -> np.ndarray:
     return np.where(other, 2, np.where(strength < (1 + EMPTY) / 2, 1, 0))
 
 
-def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+def values_at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Read an image at points, shape (n, 2) [pixels], between its pixels linearly: shape (n,)."""
     if not len(points):
         return np.empty(0)
     read: np.ndarray = map_coordinates(field, points.T, order=1, mode="nearest")
@@ -310,7 +311,7 @@ def _beside(departs: np.ndarray, points: np.ndarray, atoms: Atoms) -> np.ndarray
 
 def _inflation(scaled: np.ndarray, points: np.ndarray) -> float:
     """How much more the data scatter about the result than their noise: its own error."""
-    values = _at(scaled, points)
+    values = values_at(scaled, points)
     if len(values) < 20:
         return 1.0
     return max(1.0, 1.4826 * float(np.median(np.abs(values - np.median(values)))))

@@ -17,7 +17,7 @@ from temdenoise import api
 from temdenoise.foundation.errors import DataError
 from temdenoise.learning.inference import Model
 from temdenoise.micrographs import models
-from temdenoise.micrographs.frame import first_look, mode_of
+from temdenoise.micrographs.frame import first_look
 from temdenoise.micrographs.hyperspy_signals import check_images, pixel_size_of, signal_with
 
 
@@ -66,7 +66,7 @@ def _lazily(signal: Any, model: Model | str | Path) -> tuple[Any, Any]:
     if not isinstance(model, Model):
         if model == models.AUTO:
             _, first = first_look(np.asarray(data[(0,) * (data.ndim - 2)]))
-            model = models.choose(mode_of(first, sampling))[1]
+            model = api.model_for(first, sampling)[1]
         else:
             model = models.named(model)[1]
     data = data.rechunk(dict(enumerate((*(1,) * (data.ndim - 2), -1, -1))))
