@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c e
 AXE := 4.14.1
 PINS := pyproject.toml envs/constraints.txt
 
-.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation bench-floor bench-training bench-verdict bench-implants ablation lint format lock config-reference formats-reference results-pages clean
+.PHONY: help run figures run-slurm imaging validate test-set benchmark test test-install test-slow test-slurm test-kill test-fuzz test-browser test-export programs-browser programs-slurm docs models bench-micrographs acceptance bench-dft bench-denoise bench-imaging bench-workflow bench-relaxation bench-density bench-floor bench-training bench-verdict bench-implants ablation lint format lock config-reference formats-reference results-pages clean
 
 help:  ## say what can be done here
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -130,6 +130,9 @@ bench-verdict: $(VENV)/.run  ## how often the verdict is right, on simulated fra
 
 bench-relaxation: $(VENV)/.run  ## displacements around defects; ARGS="--dft graphene:vacancies" beside those by DFT forces
 	$(BIN)/python -W ignore tests/benchmarks/bench_relaxation.py $(ARGS)
+
+bench-density: $(VENV)/.run  ## a run's learned density against DFT on the reference test set (after `make run`; a minute)
+	$(BIN)/python -W ignore tests/benchmarks/bench_density.py $(ARGS)
 
 bench-implants: $(VENV)/.run  ## what denoisers keep of planted atoms: make bench-implants ARGS="<frame> --sampling 0.12 --kind adf"
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/bench_implants.py $(ARGS)

@@ -1,5 +1,5 @@
 # From a crystal to the MS-SSIM report: structures -> DFT -> density maps ->
-# joined images -> noisy data sets -> four trainings -> evaluation -> report.
+# learned density -> scenes; joined images -> noisy data sets -> trainings -> evaluation -> report.
 # Run it with `make run`, or `snakemake --cores N` in an environment that has Snakemake.
 from snakemake.utils import min_version
 
@@ -17,6 +17,13 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/structures.smk"
 include: "workflow/rules/dft.smk"
 include: "workflow/rules/maps.smk"
+
+
+if learned(config):
+
+    include: "workflow/rules/scenes.smk"
+
+
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
@@ -33,6 +40,7 @@ rule all:
         "results/evaluation/quality.csv",
         "results/evaluation/defects.csv",
         ["results/evaluation/crystals.csv"] if len(CRYSTALS) > 1 else [],
+        ["results/density/accuracy.csv"] if learned(config) else [],
         "results/report.html",
         micrographs(),
 

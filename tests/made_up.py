@@ -19,6 +19,7 @@ from temdenoise.report.run import (
     CURVES,
     Evaluation,
     GroundTruth,
+    LearnedDensity,
     Pictures,
     Record,
     Run,
@@ -158,6 +159,24 @@ def marked(lattice):
     return Images(stack, (0.2, 0.2), "as recorded", "", about)
 
 
+def learned_density(lattice):
+    """A density learned from eight structures, judged on six; one of them has a vacancy."""
+    row = {"site": "bulk", "pixels": 1000, "superposition": 0.12, "unlike": 0.0}
+    rows = [row | {"rms_over_std": 0.01 + 0.001 * n} for n in range(6)]
+    rows.append(row | {"site": "vacancy", "pixels": 100, "rms_over_std": 0.03, "unlike": 0.125})
+    place = {"structure": "test-0001", "x": 3.0, "y": 4.5}
+    stack = np.stack([lattice, lattice + 0.1, np.full_like(lattice, 0.1)])[:, :40, :40]
+    return LearnedDensity(
+        structures=[f"train-000{i}" for i in range(8)],
+        accuracy=rows,
+        unlike=[0.0, 0.01],
+        worst=pictures.worst_density(
+            Images(stack, (0.2, 0.2), "e/angstrom^2", "", {"place": place})
+        ),
+        scene=pictures.first_scene(Images(lattice[None], (0.2, 0.2), "1", "", {})),
+    )
+
+
 def run(folder, lattice, **changes):
     """The run, with a picture of each figure in the folder."""
     config = checked({"report": {"c_noise": [0.2, 0.3]}})
@@ -199,6 +218,7 @@ def run(folder, lattice, **changes):
         "figures": figures,
         "benchmarks": {"run_dft": [benchmark, benchmark], "build_crystal": [{"s": 1.0}]},
         "provenance": PROVENANCE,
+        "density": learned_density(lattice),
         "micrographs": pictures.micrograph_cards(
             {"my scan": marked(lattice)},
             {
@@ -221,4 +241,5 @@ def run(folder, lattice, **changes):
         evaluation=part(Evaluation),
         pictures=part(Pictures),
         record=part(Record),
+        density=options["density"],
     )

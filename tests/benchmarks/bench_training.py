@@ -1,13 +1,14 @@
-"""Tell how much trainings differ by seed, and a universal network from a specialist.
+"""Tell how much trainings differ by seed, by images trained on, and by noises.
 
-Needs the data sets of `make run`. Trains on the same images with several seeds, which decide
-the initial weights, the patches and their noise:
+Needs the data sets and scenes of `make run`. Trains with several seeds, which decide the initial
+weights, the patches and their noise; all start from random weights:
 
-- specialist: the network for Gaussian noise, as configured;
-- universal_equal: one for all noises on equal terms: the range of C, the steps, the size and
-  every other option of the specialist, so that only the noises differ;
-- universal_shipped (`--shipped SEED ...`): the universal network as configured, with its own
-  range of C, steps and options.
+- specialist: the network for Gaussian noise, trained on the joined DFT maps for training.steps;
+- specialist_scenes: the same on the scenes that the learned density draws;
+- specialist_scenes_half: the same for half the steps;
+- universal_equal: one for all noises on equal terms: the range of C, the steps, the size, the
+  images and every other option of the specialist, so that only the noises differ;
+- universal_equal_scenes: the same on the scenes.
 
 Each is judged on graphene of the reference test set, on equal noisy frames. After every network
 docs/results/training.csv is written: MS-SSIM by network, seed, noise and C with its interval over
@@ -20,7 +21,7 @@ What was trained before with equal options, images and code is not trained again
 interrupted goes on; training.json counts the seconds of both, without those before interruptions.
 
     python tests/benchmarks/bench_training.py [--results results] [--work build/training]
-        [--seeds 2025 2026 2027] [--shipped 2025 ...] [--noises gaussian ...] [--steps 20]
+        [--seeds 2025 2026 2027] [--noises gaussian ...] [--steps 20]
 """
 
 import argparse
@@ -82,17 +83,28 @@ class Network:
 def plans(config: dict[str, Any], *, steps: int | None) -> dict[str, dict[str, Any]]:
     """What `train_model` is to know of each network; `steps` None: as many as configured."""
     models = models_of(config)
-    specialist, universal = models[NOISE], models["universal"]
-    names = {key: universal[key] for key in ("name", "method", "trained_on", "noises")}
-    found = {
+    names = {key: models["universal"][key] for key in ("name", "method", "trained_on", "noises")}
+    specialist, every = (
+        models[NOISE] | {"images": "mosaics"},
+        config["training"]["checkpoint_every"],
+    )
+    steps = steps or specialist["options"]["steps"]
+
+    def trained_for(steps: int) -> dict[str, Any]:
+        return {
+            "options": specialist["options"]
+            | {"steps": steps, "checkpoint_every": min(steps, every)}
+        }
+
+    specialist |= trained_for(steps)
+    scenes = {"images": "scenes"}
+    return {
         "specialist": specialist,
+        "specialist_scenes": specialist | scenes,
+        "specialist_scenes_half": specialist | scenes | trained_for(steps // 2),
         "universal_equal": specialist | names,
-        "universal_shipped": universal,
+        "universal_equal_scenes": specialist | names | scenes,
     }
-    if steps is None:
-        return found
-    fewer = {"steps": steps, "checkpoint_every": min(steps, config["training"]["checkpoint_every"])}
-    return {name: plan | {"options": plan["options"] | fewer} for name, plan in found.items()}
 
 
 def read_data(results: Path, noise: str, split: str) -> DataSet:
@@ -100,6 +112,12 @@ def read_data(results: Path, noise: str, split: str) -> DataSet:
     folder = results / "datasets" / noise / split
     names = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
     return read_dataset(**{kind: str(folder / name) for kind, name in names.items()})
+
+
+def read_scenes(results: Path) -> DataSet:
+    """The scenes that the learned density drew."""
+    folder = results / "scenes"
+    return read_dataset(clean=str(folder / "clean.tif"), manifest=str(folder / "manifest.json"))
 
 
 def trained(
@@ -110,6 +128,8 @@ def trained(
         {noise: read_data(results, noise, split) for noise in plan["noises"]}
         for split in ("train", "val")
     ]
+    if plan["images"] == "scenes":
+        splits[0] = dict.fromkeys(plan["noises"], read_scenes(results))
     digests = [data.manifest["sha256"] for split in splits for data in split.values()]
     decides = hashlib.sha256(json.dumps([plan, digests, code]).encode()).hexdigest()
     folder = work / f"{name}_{plan['seed']}_{decides[:12]}"
@@ -237,7 +257,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build/training")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[2025, 2026, 2027])
-    parser.add_argument("--shipped", type=int, nargs="+", default=[], help="seeds of this one")
     parser.add_argument("--noises", nargs="+", default=[NOISE], choices=PAPER_NOISES)
     parser.add_argument("--c-noise", type=float, nargs="+", default=C_NOISE)
     parser.add_argument("--steps", type=int, help="of every network, for a trial")
@@ -249,8 +268,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = checked(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
     every = plans(config, steps=arguments.steps)
-    wanted = [(name, seed) for seed in arguments.seeds for name in list(every)[:2]]
-    wanted += [("universal_shipped", seed) for seed in arguments.shipped]
+    wanted = [(name, seed) for seed in arguments.seeds for name in every]
     tasks = frames(arguments.noises, arguments.c_noise)
     networks, before = [], 0.0
     for name, seed in wanted:

@@ -17,7 +17,7 @@ from temdenoise.foundation.files import read_json, read_table
 
 RESULTS = ROOT / "docs/results"
 PAGES = ("README.md", "docs/results.md", "docs/ground-truth.md")
-PAGES += ("docs/micrographs.md", "docs/implants.md")
+PAGES += ("docs/micrographs.md", "docs/implants.md", "docs/learned-density.md")
 NOISES = {
     "gaussian": "Gaussian",
     "salt_pepper": "salt and pepper",
@@ -53,9 +53,11 @@ CRYSTALS = {
     "mos2": "MoS2",
 }
 TRAININGS = {
-    "specialist": "specialist",
-    "universal_equal": "universal, equal terms",
-    "universal_shipped": "universal, as configured",
+    "specialist": "specialist, joined maps",
+    "specialist_scenes": "specialist, scenes",
+    "specialist_scenes_half": "specialist, scenes, half the steps",
+    "universal_equal": "universal on equal terms, joined maps",
+    "universal_equal_scenes": "universal on equal terms, scenes",
 }
 ENDS = {"value": "", "low": "_low", "high": "_high"}
 
@@ -316,6 +318,29 @@ def relaxation() -> str:
     return table(header, lines)
 
 
+def density() -> str:
+    """How far a learned density is from DFT by crystal and kind of site."""
+    rows = [
+        row
+        | {"value": row["rms_over_std"]}
+        | {end: row[f"rms_over_std_{end}"] for end in ("low", "high")}
+        for row in read_table(RESULTS / "density.csv")
+    ]
+    lines = [
+        [
+            CRYSTALS[row["crystal"]],
+            row["site"].replace("_", " "),
+            str(row["n_structures"]),
+            cell([row], 2, factor=100) if row["low"] != "" else f"{100 * row['value']:.2f}",
+            f"{100 * row['superposition']:.1f}",
+            f"{100 * row['unlike']:.1f}",
+        ]
+        for row in rows
+    ]
+    header = ["crystal", "site", "structures", "RMS error (%)", "without bonding (%)"]
+    return table([*header, "atoms unlike all that was learned (%)"], lines)
+
+
 def implants() -> str:
     """What several methods keep of atoms planted into a recorded frame."""
     rows = read_table(RESULTS / "implants.csv")
@@ -477,6 +502,7 @@ TABLES = {
         inventions,
         scales,
         relaxation,
+        density,
         verdicts,
         implants,
         summary,

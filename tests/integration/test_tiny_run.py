@@ -74,7 +74,7 @@ def test_fidelity_table(run):
 def test_maps_hold_their_electrons(run):
     results, _ = run
     maps = sorted((results / "maps").glob("*.tif"))
-    assert len(maps) == 4
+    assert len(maps) == 6
     for path in maps:
         image = read_images(path)
         electrons = image.data.sum(dtype=np.float64) * np.prod(image.sampling)
@@ -112,7 +112,7 @@ def test_splits_share_no_structure(run, noise):
     structures = {
         path.read_text().split("\n", 2)[2] for path in (results / "structures").glob("*-*.extxyz")
     }
-    assert len(structures) == 4
+    assert len(structures) == 6
     # one scale, and it is that of the training maps
     assert len({str(manifest["scale"]) for manifest in manifests}) == 1
     maps = [read_images(results / f"maps/{s}.tif").data for s in used[0]]
@@ -172,7 +172,7 @@ def test_provenance_tells_versions_machine_seed_and_digests(run):
     assert found["rules"]["run_dft"]["packages"]["gpaw"] == [gpaw.__version__]
     assert found["rules"]["train_gaussian"]["packages"]["torch"] == [torch.__version__]
     assert [m["host"] for m in found["rules"]["run_dft"]["machines"]] == [platform.node()]
-    assert found["files"]["maps/*.tif"]["n"] == 4
+    assert found["files"]["maps/*.tif"]["n"] == 6
     table = results / "evaluation/quality.csv"
     assert found["files"]["evaluation/quality.csv"] == sha256(table.read_bytes()).hexdigest()
 
@@ -191,7 +191,7 @@ def test_files_that_the_documents_name_are_there(run):
     named -= {"validation/", "validation.html", "micrographs/", "micrographs.images"}
     # within the folder of their row
     folders = ["", "structures/", "dft/*/", "mosaics/*/", "datasets/*/*/", "models/*/"]
-    folders += ["evaluation/", "evaluation/*/"]
+    folders += ["density/", "scenes/", "evaluation/", "evaluation/*/"]
     assert len(named) > 20
     for place in named:
         if place.startswith(".") or place.endswith((".md", "seal")):

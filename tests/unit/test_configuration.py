@@ -6,10 +6,12 @@ import pytest
 import yaml
 from conftest import ROOT
 from temdenoise.foundation.configuration import (
+    FEWEST_LEARNED,
     OWN,
     cell_of,
     checked,
     crystals_of,
+    learned,
     load_schema,
     models_of,
     reference_table,
@@ -21,6 +23,7 @@ from temdenoise.foundation.modes import IMAGE_MODES
 from temdenoise.groundtruth.crystals import crystal
 from temdenoise.groundtruth.families import FAMILIES
 from temdenoise.images.noise import NOISES, NoiseOptions
+from temdenoise.learning.density_training import FEWEST
 from temdenoise.learning.networks import NETWORKS
 from temdenoise.learning.options import PatchOptions, TrainingOptions
 
@@ -337,8 +340,8 @@ HBN = {"crystal": "hbn", "repeat": [5, 3]}
             r"every `share` is 0",
         ),
         (
-            {"training": {"universal": {"rotation": True, "sampling": [0.1, 0.9]}}},
-            r"`mosaics\.size` = 256: expected at least 410, .*64 pixels of 0\.9 Å .*any angle",
+            {"training": {"universal": {"rotation": True, "sampling": [0.1, 1.5]}}},
+            r"`scenes\.size` = 512: expected at least 681, .*64 pixels of 1\.5 Å .*any angle",
         ),
         ({"training": {"universal": {"sampling": [0.3, 0.1]}}}, r"the smaller pixel first"),
         (
@@ -366,7 +369,7 @@ def test_a_model_that_uses_no_option_of_its_own_does_not_name_them():
     assert not {"standardised", "rotation", "sampling", "edges"} & set(options)
     own = checked({"training": {"universal": {"width": 48, "standardised": True}}})
     options = models_of(own)["universal"]["options"]
-    assert (options["width"], options["standardised"], options["batch"]) == (48, True, 16)
+    assert (options["width"], options["standardised"], options["batch"]) == (48, True, 8)
 
 
 def test_odds_of_noises_it_is_not_trained_on_are_left_out():
@@ -395,7 +398,11 @@ def test_the_options_of_a_training_are_what_the_configuration_says():
             "seed": 3,
             "structures": {"others": [HBN]},
             "image": {"mode": "adf"},
-            "training": {"width": 12, "patch": 32, "universal": real | {"width": 24}},
+            "training": {
+                "width": 12,
+                "patch": 32,
+                "universal": real | {"width": 24},
+            },
         }
     )
     plans = models_of(config)
@@ -406,7 +413,7 @@ def test_the_options_of_a_training_are_what_the_configuration_says():
     assert (options.network.name, options.network.sizes) == ("unet", {"width": 24, "levels": 3})
     assert options.patches == PatchOptions(
         patch=32,
-        batch=16,
+        batch=8,
         noise_source="fresh",
         mixtures=0.0,
         featureless=0.15,
@@ -417,7 +424,7 @@ def test_the_options_of_a_training_are_what_the_configuration_says():
         pixel_range=(0.1, 0.2),
         blur=0.4,
     )
-    assert options.optimisation.steps == 13000
+    assert options.optimisation.steps == 16000
     paper_like = of(plans["paper_like_poisson"])
     assert (paper_like.patches.noise_source, paper_like.patches.turned) == ("stored", False)
 
@@ -430,3 +437,88 @@ def test_options_left_out_of_a_model_have_the_defaults_of_the_schema():
     for key in set(OWN) - {"width", "levels", "batch", "patch", "sampling"}:
         assert flat[key] == universal[key]["default"], key
     assert options.patches.pixel_range is universal["sampling"]["default"] is None
+
+
+LEARNED = [
+    (
+        {"structures": {"count": {"train": 3}}},
+        r"`structures\.count\.train` = 3: expected at least 4, .*set `density\.source` to dft",
+    ),
+    (
+        {"structures": {"others": [HBN]}, "scenes": {"count": 1}},
+        r"`scenes\.count` = 1: expected at least 2, one of every crystal .*`density\.source`",
+    ),
+    (
+        {"training": {"noise_source": "stored"}},
+        r"`training\.noise_source` = 'stored': expected fresh, .*set it to fresh or set `density",
+    ),
+    (
+        {"scenes": {"size": 184}, "training": {"patch": 192}},
+        r"`scenes\.size` = 184: expected at least 192, .*lower `training\.patch`",
+    ),
+    (
+        {"scenes": {"size": 184}, "training": {"universal": {"patch": 192}}},
+        r"`scenes\.size` = 184: expected at least 192",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), LEARNED)
+def test_scenes_that_cannot_be_drawn_or_used_are_refused(wrong, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked(wrong)
+    # for other images the scenes do not matter
+    assert checked(wrong | {"density": {"source": "dft"}})
+    assert checked(wrong | {"image": {"mode": "adf"}})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scenes": {"count": 0}}, r"`scenes\.count` = 0: expected at least 1 .*of every crystal"),
+        ({"scenes": {"size": 100}}, r"`scenes\.size` = 100: expected at least 176"),
+        ({"scenes": {"strain": 0.2}}, r"`scenes\.strain` = 0\.2: expected at most 0\.1"),
+        ({"scenes": {"edges": 1.5}}, r"`scenes\.edges` = 1\.5: expected at most 1"),
+        ({"scenes": {"pores": -1}}, r"`scenes\.pores` = -1: expected at least 0"),
+        ({"scenes": {"rotation": 90}}, r"`scenes\.rotation` = 90: expected boolean"),
+        ({"scenes": {"grains": 1}}, r"`scenes\.grains` = 1: there is no such key"),
+        ({"density": {"steps": 0}}, r"`density\.steps` = 0: expected at least 1"),
+        ({"density": {"source": "gpaw"}}, r"source` = 'gpaw': expected one of learned, dft"),
+        ({"scenes": {"disorder": [1, 0.5]}}, r"`scenes\.disorder` = \[1, 0\.5\]: .*smaller number"),
+    ],
+)
+def test_keys_of_scenes_are_checked(wrong, message):
+    with pytest.raises(ConfigurationError, match=message):
+        checked(wrong)
+
+
+def test_a_density_needs_as_many_structures_as_the_configuration_says():
+    """The Snakefile could not import the learning, so the number stands twice."""
+    assert FEWEST_LEARNED == FEWEST
+
+
+PAPER = ("gaussian", "salt_pepper", "poisson", "background_gaussian")
+
+
+def test_networks_are_trained_on_scenes_but_for_the_baseline():
+    config = checked({})
+    assert learned(config)
+    models = models_of(config)
+    assert set(models) == {"universal", *PAPER, *(f"paper_like_{n}" for n in PAPER)}
+    for name, plan in models.items():
+        assert plan["name"] == name
+        assert plan["images"] == ("mosaics" if plan["method"] == "paper_like" else "scenes")
+        assert plan["trained_on"] == (
+            "all" if name == "universal" else name.removeprefix("paper_like_")
+        )
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{"density": {"source": "dft"}}, {"image": {"mode": "adf"}}, {"image": {"mode": "hrtem"}}],
+)
+def test_without_a_learned_density_all_are_trained_on_mosaics(chosen):
+    config = checked(chosen)
+    assert not learned(config)
+    models = models_of(config)
+    assert {plan["images"] for plan in models.values()} == {"mosaics"}

@@ -483,3 +483,110 @@ def test_silicon_of_tight_binding_has_vacuum_on_either_side(silicon):
     assert atoms.cell.lengths()[2] > cell.pristine.cell.lengths()[2] + 0.5
     assert atoms.cell.lengths()[2] - heights.max() == pytest.approx(vacuum, abs=STANDS_OUT)
     assert heights.min() == pytest.approx(vacuum, abs=STANDS_OUT)
+
+
+def nearest_pairs(cell, element):
+    """Atoms of which one is the nearest of the other in projection, by all distances of ASE."""
+    sites, flat = set(cell.sites(element).tolist()), cell.pristine.copy()
+    flat.positions[:, 2] = 0
+    kind = np.array(list(flat.symbols))
+    candidates = np.flatnonzero((kind == element) | (element == "any"))
+    pairs = set()
+    for i in sites:
+        others = candidates[candidates != i]
+        distance = flat.get_distances(i, others, mic=True)
+        near = set(others[distance < distance.min() + 0.1].tolist())
+        pairs |= {(min(i, j), max(i, j)) for j in near & sites}
+    return sorted(pairs)
+
+
+@pytest.mark.parametrize("margin", [0.0, 3.0])
+@pytest.mark.parametrize(
+    ("name", "element", "repeat"),
+    [
+        ("graphene", "any", (5, 3)),
+        ("graphene", "any", (2, 1)),
+        ("hbn", "any", (5, 3)),
+        ("hbn", "B", (5, 3)),
+        ("mos2", "any", (4, 2)),
+        ("mos2", "S", (4, 2)),
+        ("mos2", "Mo", (4, 2)),
+        ("mos2", "S", (7, 4)),
+    ],
+)
+def test_neighbours_are_the_nearest_of_all_distances(name, element, repeat, margin):
+    cell = cell_of(name, repeat=repeat, margin=margin)
+    wanted = nearest_pairs(cell, element)
+    assert cell.neighbours(element) == wanted
+    if margin == 0:
+        assert wanted
+    for site in cell.sites(element)[:3].tolist():
+        cell.make(Change("vacancy", (site,)))
+    assert cell.neighbours(element) == nearest_pairs(cell, element)
+
+
+def test_neighbours_of_a_crystal_that_lies_across_its_cell():
+    cell = cell_of(margin=0.0)
+    moved = cell.pristine.copy()
+    moved.positions += (-7.3, 20.1, 0)
+    across = Supercell(moved, fade_width=2.5, defect_margin=0.0)
+    assert across.neighbours() == cell.neighbours()
+
+
+def test_neighbours_of_an_atom_at_the_origin_but_for_rounding():
+    cell = cell_of(margin=0.0)
+    moved = cell.pristine.copy()
+    moved.positions[0, 0] = -1e-17
+    rounded = Supercell(moved, fade_width=2.5, defect_margin=0.0)
+    assert rounded.neighbours() == cell.neighbours()
+
+
+def test_where_there_is_no_other_atom_there_is_no_neighbour():
+    cell = cell_of("hbn", margin=0.0)
+    assert cell.neighbours("Mo") == []
+    alone = cell.pristine[[0]]
+    assert Supercell(alone, fade_width=1.0, defect_margin=0.0).neighbours() == []
+    # none is far enough from the rim
+    assert cell_of(margin=50.0).neighbours() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "parameters"),
+    [
+        ("graphene", "vacancies", ANY),
+        ("graphene", "stone_wales", {}),
+        ("mos2", "vacancies", {"element": "S"}),
+        ("mos2", "double_vacancies", {"element": "S"}),
+    ],
+)
+def test_a_large_crystal_around_a_defect_changes_nothing(name, family, parameters):
+    """Nor does what lies farther away than the relaxed supercell reaches."""
+    small = cell_of(name)
+    change = first_of(small, family, parameters)
+    place = surroundings(small.pristine, change)
+    rng = np.random.default_rng(5)
+    defect = replace(place, displacement=rng.normal(0, 0.1, size=place.offsets.shape))
+    large = cell_of(name, repeat=(14, 9))
+    middle = large.pristine.cell.lengths()[:2] / 2
+    places = large.pristine.positions[:, :2]
+    central = min(
+        CHANGES[family](large, **parameters),
+        key=lambda change: np.linalg.norm(places[list(change.sites)].mean(axis=0) - middle),
+    )
+    target = surroundings(large.pristine, central)
+    reach = np.linalg.norm(defect.offsets[:, :2], axis=1).max()
+    distance = np.linalg.norm(target.offsets[:, :2], axis=1)
+    assert distance.max() > 1.5 * reach
+    kept = distance < reach + 1.0
+    parts = {
+        part: getattr(target, part)[kept]
+        for part in ("symbols", "offsets", "changed", "displacement")
+    }
+    cropped = replace(target, **parts)
+    ways, of_cropped = placed(defect, target), placed(defect, cropped)
+    assert len(ways) == len(of_cropped) > 0
+    for way, own in zip(ways, of_cropped, strict=True):
+        assert way.shape == target.offsets.shape
+        assert (way[kept] == own).all()
+        assert (way[~kept] == 0).all()
+        assert np.abs(way).max() > 0.1

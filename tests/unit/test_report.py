@@ -95,6 +95,18 @@ def test_provenance_is_told_by_rule_and_file():
     assert shown["files"][1] == ("dft/*/density.tif, 3 files together", 64 * "b")
 
 
+def test_errors_of_the_learned_density_are_pooled_by_site(lattice):
+    rows = made_up.learned_density(lattice).accuracy
+    bulk, vacancy = tables.density_accuracy(rows, seed=1)
+    assert (bulk["site"], bulk["structures"], vacancy["structures"]) == ("bulk", 6, 1)
+    expected = np.sqrt(np.mean([row["rms_over_std"] ** 2 for row in rows[:6]]))
+    assert bulk["rms"] == pytest.approx(expected)
+    assert bulk["superposition"] == pytest.approx(0.12)
+    assert bulk["interval"][0] < bulk["rms"] < bulk["interval"][1]
+    # one structure does not say how much they vary
+    assert (vacancy["interval"], vacancy["unlike"]) == (None, pytest.approx(0.125))
+
+
 def test_costs_add_up():
     job = {"s": 60.0, "max_rss": 500.0, "cpu_time": 72.0}
     short = {"s": 0.2, "max_rss": "NA", "cpu_time": "NA"}
@@ -293,9 +305,21 @@ def test_defects_are_counted_by_kind_over_all_noises(tmp_path, lattice):
     assert "Which defects are found" not in report(made_up.run(tmp_path, lattice))
 
 
+def test_learned_density_is_shown_with_its_scales(page):
+    text = " ".join(page.split())
+    assert "from the DFT maps of the 8 training structures" in text
+    assert "drew the 2 scenes" in text
+    assert "vacancy</th><td>1</td><td>3.00</td><td>–</td><td>12.0</td><td>12.5</td>" in text
+    assert "test-0001 at (3.0, 4.5) Å" in text
+    assert "full colour at 0.10 e/Å²" in text
+    assert "0.50 % of the atoms have unknown surroundings, in one scene at most 1.00 %" in text
+
+
 def test_what_was_not_recorded_is_left_out(tmp_path, lattice):
-    text = report(made_up.run(tmp_path, lattice, provenance=None, benchmarks={}))
+    text = report(made_up.run(tmp_path, lattice, provenance=None, benchmarks={}, density=None))
     assert 'id="provenance"' not in text
+    assert 'id="density"' not in text
+    assert 'href="#density"' not in text
     assert 'href="#costs"' not in text
     # free atoms added up have no energy and no steps
     bare = made_up.structure(0) | {"energy_ev": None, "fermi_level_ev": None}

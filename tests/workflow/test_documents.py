@@ -17,6 +17,7 @@ DOCUMENTS = [
     "docs/ground-truth.md",
     "docs/implants.md",
     "docs/judge.md",
+    "docs/learned-density.md",
     "docs/microscope.md",
     "docs/micrographs.md",
     "docs/python.md",

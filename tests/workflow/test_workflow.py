@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, snakemake
-from temdenoise.foundation.configuration import checked, crystals_of, families_of
+from temdenoise.foundation.configuration import checked, crystals_of, families_of, learned
 from temdenoise.groundtruth.relaxation import RELAXED
 from temdenoise.images.noise import PAPER_NOISES as NOISES
 from temdenoise.report.workflow_graph import parse_job_counts
@@ -38,7 +38,9 @@ def relaxations(config):
 
 
 def expected(config, noises=tuple(NOISES)):
+    config = checked(config)
     structures = sum(config["structures"]["count"].values())
+    learning = ("train_density", "judge_density", "compose_scenes", "draw_scenes")
     relaxed = relaxations(config)
     return {
         "build_crystal": 1,
@@ -57,6 +59,7 @@ def expected(config, noises=tuple(NOISES)):
         "plot_figure": 7,
         "report_ms_ssim": 1,
         "all": 1,
+        **(dict.fromkeys(learning, 1) if learned(config) else {}),
         **{f"train_{noise}": 1 for noise in noises},
         "train_universal": 1,
         "train_paper_like": len(noises),
@@ -95,7 +98,7 @@ def test_defects_are_relaxed_once_for_each_family_and_crystal(tmp_path):
 @pytest.mark.parametrize("mode", ["adf", "hrtem"])
 def test_images_of_independent_atoms_need_no_dft(tmp_path, mode):
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    wanted = expected(config)
+    wanted = expected(config | {"image": {"mode": mode}})
     del wanted["run_dft"]
     wanted["form_image"] = wanted.pop("project_density")
     assert jobs(tmp_path, "--config", f"image={{mode: {mode}}}") == wanted

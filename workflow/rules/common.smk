@@ -16,6 +16,7 @@ from temdenoise.foundation.configuration import (
     checked,
     crystals_of,
     families_of,
+    learned,
     models_of,
 )
 from temdenoise.foundation.errors import ConfigurationError
@@ -54,6 +55,7 @@ REFERENCES = [
     for crystal in CRYSTALS
 ]
 MODELS = models_of(config)
+DATASET = {"clean": "clean.tif", "noisy": "noisy.tif", "manifest": "manifest.json"}
 MODE = image_mode(config["image"]["mode"])
 VARIANTS = module_constant("groundtruth.validation", "VARIANTS")
 RELAXED = module_constant("groundtruth.relaxation", "RELAXED")
@@ -231,6 +233,7 @@ def recorded_recipes(wildcards):
     """Recipes of the expensive steps, for the record."""
     return {
         "groundtruth.dft": recipe("run_dft.py"),
+        "learning.density_training": recipe("train_density.py"),
         "learning.training": recipe("train.py"),
     }
 
@@ -245,14 +248,74 @@ def stored_c_noise(wildcards):
 
 
 def training_data(wildcards):
-    """Data sets a model is trained and validated on, of one noise or several."""
+    """What a model is trained and validated on.
+
+    Data sets of one noise or several; scenes are the same for every noise, which is made while
+    training.
+    """
+    model = MODELS[wildcards.model]
+
+    def of_noises(split):
+        return {
+            f"{split}_{kind}": [
+                f"results/datasets/{noise}/{split}/{file}" for noise in model["noises"]
+            ]
+            for kind, file in DATASET.items()
+        }
+
+    if model["images"] == "mosaics":
+        trained = of_noises("train")
+    else:
+        trained = {
+            "train_clean": "results/scenes/clean.tif",
+            "train_manifest": "results/scenes/manifest.json",
+        }
+    return trained | of_noises("val")
+
+
+def scene_families():
+    """For each crystal the families of its training structures, and how many scenes are of which."""
+    given = []
+    for number, crystal in enumerate(CRYSTALS):
+        held = set(FAMILIES["train"][number])
+        families = {k: v for k, v in crystal["families"].items() if k in held}
+        count = len(range(number, config["scenes"]["count"], len(CRYSTALS)))
+        given.append(families_of(families, count))
+    return given
+
+
+def scene_ingredients():
+    """What the scenes of each crystal are made of; its family's options alone count."""
+    families = scene_families()
+    return [
+        {
+            "displacement": crystal["displacement"],
+            "families": {k: parameters_of(n, k) for k in sorted(set(families[n]))},
+        }
+        for n, crystal in enumerate(CRYSTALS)
+    ]
+
+
+def scene_defects():
+    """Relaxed defects of all families in the scenes."""
+    if config["structures"]["relaxation"] == "none":
+        return []
+    return [
+        f"results/defects/{number}/{family}.extxyz"
+        for number, families in enumerate(scene_families())
+        for family in sorted(set(families) & set(RELAXED))
+    ]
+
+
+def learned_density(wildcards):
+    """What is recorded and reported of the learned density, where there is one."""
+    if not learned(config):
+        return {}
     return {
-        f"{split}_{file.split('.')[0]}": [
-            f"results/datasets/{noise}/{split}/{file}"
-            for noise in MODELS[wildcards.model]["noises"]
-        ]
-        for split in ("train", "val")
-        for file in ("clean.tif", "noisy.tif", "manifest.json")
+        "density_accuracy": "results/density/accuracy.csv",
+        "density_worst": "results/density/worst.tif",
+        "scenes": "results/scenes/clean.tif",
+        "scenes_manifest": "results/scenes/manifest.json",
     }
 
 

@@ -1,5 +1,5 @@
 # Needs: results/dft/{structure}/density.tif, or results/structures/{structure}.extxyz for images
-# Makes: results/maps/{structure}.tif         (projected density, e/Å²; or image.mode: adf, hrtem)
+# Makes: results/maps/{structure}.tif         (projected density, e/Å², with its atoms; or image.mode: adf, hrtem)
 #        results/mosaics/{split}/images.tif   (joined and shifted images)
 #        results/mosaics/{split}/joined.tif   (the same before the shift)
 #        results/mosaics/{split}/worst.tif    (cut out around the joint with the largest jump)
@@ -13,6 +13,7 @@ if MODE.preset is None:
     rule project_density:
         input:
             density="results/dft/{structure}/density.tif",
+            atoms="results/structures/{structure}.extxyz",
         output:
             map="results/maps/{structure}.tif",
         log:

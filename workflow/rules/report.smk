@@ -1,4 +1,4 @@
-# Needs: results/evaluation/, results/datasets/{noise}/test/, maps and structures
+# Needs: results/evaluation/, results/datasets/{noise}/test/, maps, structures, the learned density
 # Makes: results/provenance.json           (versions, machines, seed, commit, digests)
 #        results/figures/workflow.json     (the graph of rules, as Snakemake sees it)
 #        results/figures/figure_{figure}.* (PDF, PNG, and CSV with the numbers shown)
@@ -7,9 +7,11 @@
 
 rule record_provenance:
     input:
+        unpack(learned_density),
         tables=["results/structures/structures.csv"]
         + expand("results/evaluation/{table}.csv", table=["quality", "fidelity"]),
-        models=expand("results/models/{model}/model.pt", model=MODELS),
+        models=expand("results/models/{model}/model.pt", model=MODELS)
+        + (["results/density/model.pt"] if learned(config) else []),
         datasets=expand(
             "results/datasets/{noise}/{split}/{file}",
             noise=NOISES,
@@ -94,6 +96,7 @@ rule plot_figure:
 rule report_ms_ssim:
     input:
         unpack(test_images),
+        unpack(learned_density),
         quality="results/evaluation/quality.csv",
         fidelity="results/evaluation/fidelity.csv",
         defects="results/evaluation/defects.csv",

@@ -1,7 +1,9 @@
 """Project one density along z and check its electrons (rule project_density)."""
 
+from ase.io import read
 from temdenoise.foundation.jobs import job
 from temdenoise.groundtruth.density import blur_periodic, check_electrons, project_density
+from temdenoise.groundtruth.structures import stored_structure
 from temdenoise.images.storage import read_images, write_images
 
 with job(snakemake) as say:
@@ -16,5 +18,6 @@ with job(snakemake) as say:
         quantity=f"projected {density.quantity}",
         unit="e/angstrom^2",
         electrons=electrons,
+        structure=stored_structure(read(snakemake.input.atoms)),
     )
     say(f"{electrons:.3f} of {expected:.3f} electrons in the map")

@@ -40,6 +40,7 @@ datasets:
   c_noise_train: [0.1, 1.0]
   white: 0.99
 training:
+  batch: 16
   universal: {levels: 4, c_noise: [0.1, 4.0], c_spacing: logarithmic, mixtures: 0.7, edges: 0.2,
               steps: 6000, standardised: true, rotation: true, sampling: [0.08, 0.30],
               blur: 0.6, keep_slow: 3.0, quadratic_below: 1.0}

@@ -24,6 +24,10 @@ from temdenoise.foundation.source import table_keys
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
 _MODEL_SECTIONS = ("universal", "paper_like")
+FEWEST_LEARNED = 4
+"""Training structures that a density can be learned from, at least."""
+SMALLEST_LEARNED = 4.0
+"""Sides of a cell that one can be learned from, at least: `learning.neighbourhoods.REACH` [Å]."""
 SPLITS = ("train", "val", "test")
 OWN = (
     *("width", "levels", "batch", "patch"),
@@ -158,7 +162,8 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     -------
     dict
         By name of the model, plain values: ``name``, ``method`` (cnn, universal, paper_like),
-        ``trained_on`` (the noise, or ``all``), ``noises``, ``c_noise`` (range of C), ``network``
+        ``trained_on`` (the noise, or ``all``), ``noises``, ``c_noise`` (range of C), ``images``
+        (scenes or mosaics), ``network``
         (a key of `learning.networks.NETWORKS`), ``options`` (see `learning.options`; they become
         part of the model), ``stitched`` (patches put side by side), ``seed``, and of the images
         ``mode`` and ``crystals``.
@@ -167,6 +172,7 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     common = {k: v for k, v in config["training"].items() if not isinstance(v, dict)}
     network, weak = common.pop("network"), common.pop("weak")
     specialist = common | {"mixtures": 0.0, "turned": True, "weak": weak}
+    images = "scenes" if learned(config) else "mosaics"
     universal = dict(config["training"]["universal"])
     wide = universal.pop("c_noise")
     universal["odds"] = {k: v for k, v in universal["odds"].items() if k in noises}
@@ -192,6 +198,7 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "noises": on,
             "c_noise": c_noise,
             "options": options,
+            "images": "mosaics" if method == "paper_like" else images,
             "stitched": method == "paper_like",
         }
 
@@ -201,6 +208,12 @@ def models_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
         **{f"paper_like_{n}": model("paper_like", [n], trained, paper) for n in noises},
     }
     return {name: {"name": name} | plan for name, plan in models.items()}
+
+
+def learned(config: Mapping[str, Any]) -> bool:
+    """Whether networks are trained on scenes that a learned density draws."""
+    mode = image_mode(config["image"]["mode"])
+    return mode.preset is None and config["density"]["source"] == "learned"
 
 
 def _universal_schema() -> dict[str, Any]:
@@ -428,9 +441,11 @@ def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
     patch = universal["patch"] or config["training"]["patch"]
     stretched = math.exp(universal["stretch"] / 2)
     needed = math.ceil(patch * turned * stretched * high / mosaics["sampling"]) + 2
-    if (universal["rotation"] or universal["sampling"]) and needed > mosaics["size"]:
+    section = "scenes" if learned(config) else "mosaics"
+    size = config[section]["size"]
+    if (universal["rotation"] or universal["sampling"]) and needed > size:
         yield (
-            f"`mosaics.size` = {mosaics['size']}: expected at least {needed}, which a patch of "
+            f"`{section}.size` = {size}: expected at least {needed}, which a patch of "
             f"{patch} pixels of {high:g} Å covers"
             f"{' at any angle' if universal['rotation'] else ''}; raise it or lower "
             "`training.universal.patch` (null: `training.patch`) or `training.universal.sampling`"
@@ -439,6 +454,45 @@ def _unusable_augmentation(config: dict[str, Any]) -> Iterator[str]:
         yield (
             "`training.universal.c_noise` begins at 0: expected more than 0, since "
             "`training.universal.c_spacing` is logarithmic"
+        )
+
+
+def _unusable_scenes(config: dict[str, Any]) -> Iterator[str]:
+    if not learned(config):
+        return
+    remedy = "or set `density.source` to dft"
+    count, crystals = config["structures"]["count"]["train"], crystals_of(config["structures"])
+    if count < FEWEST_LEARNED:
+        yield (
+            f"`structures.count.train` = {count}: expected at least {FEWEST_LEARNED}, from which a "
+            f"density can be learned; raise it {remedy}"
+        )
+    if config["scenes"]["count"] < len(crystals):
+        yield (
+            f"`scenes.count` = {config['scenes']['count']}: expected at least {len(crystals)}, one "
+            f"of every crystal (`structures.others`); raise it {remedy}"
+        )
+    for crystal in crystals:
+        cell = cell_of(crystal)
+        if cell is not None and min(cell) < SMALLEST_LEARNED:
+            yield (
+                f"`structures.repeat` = {crystal['repeat']} of {crystal['crystal']}: a cell of "
+                f"{cell[0]:.2f} x {cell[1]:.2f} Å, expected at least {SMALLEST_LEARNED:g} Å, so "
+                f"that no atom is its own neighbour; raise it {remedy}"
+            )
+    low, high = config["scenes"]["disorder"]
+    if low > high:
+        yield f"`scenes.disorder` = {[low, high]}: expected the smaller number first"
+    if config["training"]["noise_source"] == "stored":
+        yield (
+            "`training.noise_source` = 'stored': expected fresh, since no noisy frames of scenes "
+            f"are stored; set it to fresh {remedy}"
+        )
+    patch = max(config["training"]["patch"], config["training"]["universal"]["patch"] or 0)
+    if patch > config["scenes"]["size"]:
+        yield (
+            f"`scenes.size` = {config['scenes']['size']}: expected at least {patch}, the side of a "
+            "training patch; raise it or lower `training.patch`"
         )
 
 
@@ -451,6 +505,7 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
         yield from _unusable_families(crystal["families"])
         yield from _unusable_microscope(config, crystal)
     yield from _unusable_augmentation(config)
+    yield from _unusable_scenes(config)
     yield from _unusable_micrographs(config)
     grid = datasets["c_noise_grid"]
     if grid != sorted(grid):

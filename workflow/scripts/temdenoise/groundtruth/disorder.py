@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from scipy.spatial import cKDTree
 
 from temdenoise.foundation.errors import ConfigurationError
+
+NEAREST = 16
+"""Atoms among which one looks for its nearest neighbours."""
 
 STANDS_OUT = 0.5
 """Atoms this far out of the crystal get vacuum of their own; displaced ones do not reach it [Å]."""
@@ -151,15 +155,23 @@ class Supercell:
         """
         kind = np.array(list(self.pristine.symbols))
         candidates = np.flatnonzero((kind == element) | (element == "any"))
-        sites = set(self.sites(element).tolist())
-        flat = self.pristine.copy()
-        flat.positions[:, 2] = 0
+        sites = self.sites(element)
+        if len(candidates) < 2:
+            return []
+        sides, flat = self.pristine.cell.lengths()[:2], self.pristine.positions[:, :2]
+        inside = flat % sides
+        # of a coordinate just below 0 the remainder is rounded to the side itself
+        inside[inside >= sides] = 0
+        # a column of atoms and the ring around it, at most
+        nearest = min(len(candidates), NEAREST)
+        distance, index = cKDTree(inside[candidates], boxsize=sides).query(inside[sites], k=nearest)
         pairs = set()
-        for i in sites:
-            others = candidates[candidates != i]
-            distance = flat.get_distances(i, others, mic=True)
-            for j in others[distance < distance.min() + 0.1].tolist():
-                if j in sites:
+        allowed = set(sites.tolist())
+        for i, apart, others in zip(sites.tolist(), distance, candidates[index], strict=True):
+            other = others != i
+            first = apart[other].min()
+            for j in others[other & (apart < first + 0.1)].tolist():
+                if j in allowed:
                     pairs.add((min(i, j), max(i, j)))
         return sorted(pairs)
 
@@ -200,7 +212,9 @@ class Supercell:
         self._defects.append({"kind": "adatom", "element": element, "x": x, "y": y})
 
     def finished(self) -> Atoms:
-        """Return the disordered atoms, with ``info["defects"]``.
+        """Return the disordered atoms, with ``info["defects"]`` and ``info["middle"]``.
+
+        The latter is the height of the middle of the crystal as it was [Å].
 
         The defects are a JSON list of objects: ``kind`` (vacancy, substitution,
         rotated_bond, adatom), ``element`` (for a substitution also ``by``), and
@@ -215,6 +229,7 @@ class Supercell:
         result.positions[:, 2] += below
         gone = [c.sites for c in self.changes if c.kind == "vacancy"]
         del result[sorted(site for sites in gone for site in sites)]
+        result.info["middle"] = float((ideal.min() + ideal.max()) / 2 + below)
         order = sorted(self._defects, key=lambda d: (d["kind"], d["x"], d["y"]))
         result.info["defects"] = json.dumps(order)
         return result

@@ -172,7 +172,7 @@ def _spread(
     for _ in range(SPREADS):
         kept: list[int] = []
         for i in map(int, rng.permutation(len(changes))):
-            if all(np.linalg.norm(places[i] - places[j]) >= apart for j in kept):
+            if (np.linalg.norm(places[kept] - places[i], axis=1) >= apart).all():
                 kept.append(i)
         best = max(best, kept, key=len)
         if len(best) >= most:
@@ -186,9 +186,11 @@ def _apart(
     """Draw changes that share no atom."""
     order = [changes[int(i)] for i in rng.permutation(len(changes))]
     apart: list[Change] = []
+    used: set[int] = set()
     for change in order:
-        if not any(set(change.sites) & set(other.sites) for other in apart):
+        if used.isdisjoint(change.sites):
             apart.append(change)
+            used.update(change.sites)
     return _draw(rng, apart, count, what)
 
 

@@ -154,15 +154,19 @@ def placed(defect: Defect, target: Defect) -> list[np.ndarray]:
     """
     if (defect.kind, defect.by) != (target.kind, target.by):
         return []
-    tree, found = cKDTree(target.offsets), list[np.ndarray]()
-    near = np.linalg.norm(defect.offsets[:, :2], axis=1) <= REACH
+    found, distances = list[np.ndarray](), np.linalg.norm(defect.offsets[:, :2], axis=1)
+    near = distances <= REACH
+    # of a large scene the part that the defect can cover
+    within = np.linalg.norm(target.offsets[:, :2], axis=1) <= distances.max() + AGREES
+    covered = np.flatnonzero(within)
+    tree = cKDTree(target.offsets[covered])
     for matrix in SYMMETRIES:
         distance, index = tree.query(defect.offsets @ matrix.T, distance_upper_bound=AGREES)
         met = np.isfinite(distance)
         # cells may differ in size, so an atom far off need not be there
         if not met[near].all():
             continue
-        own, other = np.flatnonzero(met), index[met]
+        own, other = np.flatnonzero(met), covered[index[met]]
         close = near[own]
         same = (defect.symbols[own] == target.symbols[other]) & (
             defect.changed[own] == target.changed[other]

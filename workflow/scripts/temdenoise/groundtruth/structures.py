@@ -122,12 +122,13 @@ def table_row(atoms: Atoms) -> dict[str, Any]:
 
 
 def stored_structure(atoms: Atoms) -> dict[str, Any]:
-    """Describe a structure in the reference test set: its defects, its cell and atoms [Å]."""
+    """Describe a structure as maps store it: its defects, cell, middle height and atoms [Å]."""
     return {
         "name": atoms.info["structure"],
         "family": atoms.info["family"],
         "defects": json.loads(atoms.info["defects"]),
         "symbols": " ".join(atoms.symbols),
         "cell": atoms.cell.lengths().round(6).tolist(),
+        **({"middle": float(atoms.info["middle"])} if "middle" in atoms.info else {}),
         "positions": atoms.positions.round(5).tolist(),
     }

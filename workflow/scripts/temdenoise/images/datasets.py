@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -163,16 +163,21 @@ class DataSet:
         return sorted({frame.c_noise for frame in self.frames})
 
 
-def read_dataset(*, clean: str, noisy: str, manifest: str) -> DataSet:
-    """Open the three files of a data set; images stay on disk until they are used."""
+def read_dataset(*, clean: str, manifest: str, noisy: str | None = None) -> DataSet:
+    """Open the files of a data set; images stay on disk until they are used.
+
+    Scenes have no noisy frames: noise is made while training.
+    """
     images, about = read_images(clean), read_json(manifest)
+    files = {"clean": clean, "manifest": manifest} | ({} if noisy is None else {"noisy": noisy})
+    none = np.empty((0, *images.data.shape[1:]), np.float32)
     return DataSet(
         clean=images.data,
-        noisy=read_images(noisy).data,
+        noisy=none if noisy is None else read_images(noisy).data,
         frames=[NoisyFrame(**frame) for frame in about["frames"]],
         sampling=images.sampling,
         manifest=about,
-        files={"clean": clean, "noisy": noisy, "manifest": manifest},
+        files=files,
     )
 
 
@@ -327,17 +332,91 @@ def write_dataset(
     write_json(
         files["manifest"],
         {
+            **_manifest(plan, images.sampling, scales, structures, unit=images.unit),
             "noise": plan.noise,
-            "split": plan.split,
-            "seed": plan.seed,
-            "background_correlation": plan.background_correlation,
-            "clip": plan.clip,
-            "structures": list(structures),
-            "sampling_angstrom": images.sampling,
-            "scale": asdict(scales[0]) | {"unit": images.unit},
-            **({"scales": list(map(asdict, scales))} if n_crystals > 1 else {}),
             "sha256": {name: digest(files[name]) for name in ("clean", "noisy")},
             "frames": [asdict(frame) for frame in listed],
         },
     )
     return read_dataset(**{name: files[name] for name in FILES})
+
+
+class DrawnScenes(Protocol):
+    """What `write_scenes` writes: see `learning.scenes.Scenes`."""
+
+    size: int
+    unlike: Sequence[float]
+    model: Any
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+
+def write_scenes(
+    scenes: DrawnScenes,
+    scales: Sequence[IntensityScale],
+    plan: DataSetPlan,
+    *,
+    clean: str,
+    manifest: str,
+) -> DataSet:
+    """Draw scenes, normalise them and write them with a manifest: a data set without noisy frames.
+
+    Parameters
+    ----------
+    scenes
+        Of each crystal alternately.
+    scales
+        Of the crystals.
+    plan
+        Its noise and values of C do not count.
+    clean, manifest
+        Where to.
+
+    Returns
+    -------
+    DataSet
+        What was written.
+    """
+    sampling, about = (scenes.model.sampling,) * 2, scenes.model.about
+    write_images(
+        clean,
+        (scales[number % len(scales)].normalise(image) for number, image in enumerate(scenes)),
+        shape=(len(scenes), scenes.size, scenes.size),
+        sampling=sampling,
+        quantity=f"normalised {about['quantity']}, learned",
+        unit="1",
+        scale=asdict(scales[0]),
+    )
+    write_json(
+        manifest,
+        {
+            **_manifest(plan, sampling, scales, about["structures"], unit=about["unit"]),
+            "unlike": [round(part, 6) for part in scenes.unlike],
+            "sha256": {"clean": digest(clean)},
+            "frames": [],
+        },
+    )
+    return read_dataset(clean=clean, manifest=manifest)
+
+
+def _manifest(
+    plan: DataSetPlan,
+    sampling: tuple[float, float],
+    scales: Sequence[IntensityScale],
+    structures: Sequence[str],
+    *,
+    unit: str,
+) -> dict[str, Any]:
+    """Say what every data set says of itself."""
+    return {
+        "split": plan.split,
+        "seed": plan.seed,
+        "background_correlation": plan.background_correlation,
+        "clip": plan.clip,
+        "structures": list(structures),
+        "sampling_angstrom": sampling,
+        "scale": asdict(scales[0]) | {"unit": unit},
+        **({"scales": list(map(asdict, scales))} if len(scales) > 1 else {}),
+    }

@@ -76,12 +76,16 @@ def read_noises(
     Parameters
     ----------
     files
-        Of a job: ``{split}_clean``, ``{split}_noisy`` and ``{split}_manifest``, of each noise.
+        Of a job: ``{split}_clean``, ``{split}_noisy`` and ``{split}_manifest``, of each noise; or
+        without noisy frames, one for all.
     split
         train or val.
     noises
         Names of the noises, in the order of their files.
     """
+    if files.get(f"{split}_noisy") is None:
+        of_all = {kind: str(files[f"{split}_{kind}"]) for kind in ("clean", "manifest")}
+        return {noise: read_dataset(**of_all) for noise in noises}
     listed = zip(noises, *(files[f"{split}_{kind}"] for kind in FILES), strict=True)
     return {noise: read_dataset(**dict(zip(FILES, paths, strict=True))) for noise, *paths in listed}
 

@@ -29,7 +29,7 @@ from temdenoise.report.style import (
     darkest_window,
     show_image,
 )
-from temdenoise.report.workflow_graph import essential, layers
+from temdenoise.report.workflow_graph import essential, layout
 
 Rows = list[dict[str, Any]]
 
@@ -306,30 +306,25 @@ def figure_5(*, graph: Mapping[str, Any]) -> tuple[Figure, Rows]:
         }
         for before, after in edges
     ]
-    columns = layers(edges)
-    place = {
-        rule: ((i - (len(rules) - 1) / 2) * 3.0, -float(depth) * 1.1)
-        for depth, rules in enumerate(columns)
-        for i, rule in enumerate(rules)
-    }
-    figure, axes = plt.subplots(figsize=(DOUBLE_COLUMN, 0.55 * len(columns)), layout="constrained")
-    for before, after in shown:
-        (x0, y0), (x1, y1) = place[before], place[after]
-        axes.annotate(
-            "",
-            xy=(x1, y1 + 0.28),
-            xytext=(x0, y0 - 0.28),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": "#777777",
-                "lw": 0.8,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                # an edge that jumps over layers bows to the side, so that it is seen
-                "connectionstyle": f"arc3,rad={0.0 if y0 - y1 < 1.2 else 0.35}",
-            },
-        )
+    levels, paths = layout(shown)
+    place, reach = dict[str, tuple[float, float]](), 0.0
+    for depth, names in enumerate(levels):
+        # an edge that passes takes less room than a box
+        ends = np.cumsum([0.0, *(0.8 if ">" in name else 3.0 for name in names)])
+        reach = max(reach, ends[-1] / 2)
+        middles = (ends[:-1] + ends[1:] - ends[-1]) / 2
+        place |= {name: (x, -1.1 * depth) for name, x in zip(names, middles.tolist(), strict=True)}
+    figure, axes = plt.subplots(figsize=(DOUBLE_COLUMN, 0.55 * len(levels)), layout="constrained")
+    arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "color": "#777777", "lw": 0.8}
+    for path in paths.values():
+        # from the lower side of the first box to the upper side of the last one
+        passed = [(x, y + side) for x, y in map(place.__getitem__, path) for side in (0.28, -0.28)]
+        *bends, before, after = passed[1:-1]
+        axes.plot(*zip(*bends, before, strict=True), color="#777777", lw=0.8)
+        axes.annotate("", xy=after, xytext=before, arrowprops=arrow)
     for rule, (x, y) in place.items():
+        if rule not in graph["jobs"]:  # where an edge passes
+            continue
         box = FancyBboxPatch(
             (x - 1.25, y - 0.22),
             2.5,
@@ -347,7 +342,6 @@ def figure_5(*, graph: Mapping[str, Any]) -> tuple[Figure, Rows]:
             head, _, tail = rule.rpartition("_")
             label = f"{head}_\n{tail}, {counted}"
         axes.text(x, y, label, ha="center", va="center", fontsize=6)
-    reach = 1.5 * max(map(len, columns)) + 0.2
-    axes.set(xlim=(-reach, reach), ylim=(-1.1 * len(columns) + 0.5, 0.6))
+    axes.set(xlim=(-reach - 0.2, reach + 0.2), ylim=(-1.1 * len(levels) + 0.5, 0.6))
     axes.axis("off")
     return figure, rows

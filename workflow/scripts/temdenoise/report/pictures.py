@@ -22,10 +22,20 @@ from temdenoise.foundation.sequences import evenly_spaced
 from temdenoise.images.storage import Images
 from temdenoise.micrographs.marked import MarkedFrame
 from temdenoise.report.examples import Examples
-from temdenoise.report.style import DENSITY_MAP, ERROR, INTENSITY, SIGMA, darkest_window
+from temdenoise.report.style import (
+    DENSITY_MAP,
+    ERROR,
+    INTENSITY,
+    SIGMA,
+    ColourScale,
+    darkest_window,
+)
 
 SIDE = 128
 """Side of an enlarged image [pixels]."""
+
+SCENE = 512
+"""Maximum side of the scene that is shown [pixels]."""
 
 LEVELS = 12
 """Maximum number of C at which enlarged images are kept."""
@@ -157,6 +167,48 @@ def structure_cards(
         }
         for name in maps
     ]
+
+
+def worst_density(images: Images) -> dict[str, Any]:
+    """Show where the learned density is farthest from DFT.
+
+    Parameters
+    ----------
+    images
+        DFT, the learned density and their difference, shape (3, x, y) [e/Å²]; ``place`` in the
+        metadata says where.
+
+    Returns
+    -------
+    dict
+        ``structure``, ``x`` and ``y`` of the middle and ``width`` [Å], ``low`` and ``high`` of the
+        scale of the densities, ``largest`` difference, ``unit``, and the data URIs ``dft``,
+        ``learned`` and ``difference``.
+    """
+    dft, learned, difference = images.data
+    low, high = (float(limit(images.data[:2])) for limit in (np.min, np.max))
+    largest = float(np.abs(difference).max())
+    scale: ColourScale = {"vmin": low, "vmax": high, "cmap": DENSITY_MAP}
+    return {
+        **images.metadata["place"],
+        "width": dft.shape[0] * images.sampling[0],
+        "low": low,
+        "high": high,
+        "largest": largest,
+        "unit": images.unit.replace("angstrom^2", "Å²"),
+        "dft": data_uri(dft, **scale),
+        "learned": data_uri(learned, **scale),
+        "difference": data_uri(difference, vmin=-largest, vmax=largest, cmap=ERROR["cmap"]),
+    }
+
+
+def first_scene(images: Images) -> dict[str, Any]:
+    """Show the first scene, or a corner of it: ``picture`` (data URI) and ``nm``, its width."""
+    picture = images.data[0, :SCENE, :SCENE]
+    return {
+        "picture": data_uri(picture, **INTENSITY),
+        "nm": picture.shape[0] * images.sampling[0] / 10,
+    }
 
 
 def enlarged(shown: Examples) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from temdenoise.foundation.modes import image_mode
+from temdenoise.foundation.source import module_constant
 from temdenoise.images.noise import NOISES
 from temdenoise.report import charts, tables
 from temdenoise.report.catalogue import entry_of
@@ -34,6 +35,7 @@ CURVES = {
 
 CONTENTS = {
     "structures": "Structures and their maps",
+    "density": "Learned density",
     "joints": "Joined maps",
     "noises": "Noises",
     "trainings": "Trainings",
@@ -77,6 +79,29 @@ class GroundTruth:
     calculations: Mapping[str, Mapping[str, Any]]
     cards: Sequence[Mapping[str, Any]]
     joints: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class LearnedDensity:
+    """The density that was learned from DFT maps, and the scenes it draws.
+
+    Attributes
+    ----------
+    structures
+        Those it was learned from.
+    accuracy
+        Rows of ``accuracy.csv``.
+    unlike
+        Of each scene, the fraction of its atoms whose surroundings were not learned.
+    worst, scene
+        See `pictures.worst_density` and `pictures.first_scene`.
+    """
+
+    structures: Sequence[str]
+    accuracy: Rows
+    unlike: Sequence[float]
+    worst: Mapping[str, Any]
+    scene: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -142,7 +167,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Run:
-    """The results of a run, read from its files (`run_files.read_run`), and its configuration."""
+    """The results of a run, read from its files (`run_files.read_run`), and its configuration.
+
+    Without a learned density, `density` is None.
+    """
 
     config: Mapping[str, Any]
     ground_truth: GroundTruth
@@ -150,6 +178,7 @@ class Run:
     evaluation: Evaluation
     pictures: Pictures
     record: Record
+    density: LearnedDensity | None = None
 
 
 def _by_noise(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
@@ -271,6 +300,7 @@ def report(run: Run) -> str:
     levels = next(iter(enlarged.values()))["levels"]
     labels = {name: method.label for name, method in METHODS.items()}
     missing = {
+        "density": not run.density,
         "costs": not costs,
         "provenance": not run.record.provenance,
         "micrographs": not run.pictures.micrographs,
@@ -309,6 +339,12 @@ def report(run: Run) -> str:
             curves=list(CURVES.values()),
             coverage=tables.coverage(fidelity),
             calibrated=CALIBRATED,
+            sites=tables.density_accuracy(run.density.accuracy, seed=config["seed"])
+            if run.density
+            else [],
+            fewest_structures=tables.FEWEST_STRUCTURES,
+            near_defect=module_constant("learning.density_training", "NEAR_DEFECT"),
+            most_unlike=module_constant("learning.scenes", "MOST_UNLIKE"),
             joints=tables.joints(run.ground_truth.joints),
             costs=costs,
             figures=figures_shown(run.pictures.figures),

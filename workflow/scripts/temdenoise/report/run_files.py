@@ -13,7 +13,15 @@ from temdenoise.foundation.sequences import evenly_spaced
 from temdenoise.images.storage import read_images
 from temdenoise.report import pictures
 from temdenoise.report.examples import read_examples
-from temdenoise.report.run import Evaluation, GroundTruth, Pictures, Record, Run, Training
+from temdenoise.report.run import (
+    Evaluation,
+    GroundTruth,
+    LearnedDensity,
+    Pictures,
+    Record,
+    Run,
+    Training,
+)
 
 STRUCTURES = 40
 """Maximum number of structures that are drawn."""
@@ -69,6 +77,7 @@ def read_run(
         record=Record(
             benchmarks=read_benchmarks(benchmarks), provenance=read_json(files["provenance"])
         ),
+        density=_learned_density(files) if "density_accuracy" in files else None,
     )
 
 
@@ -85,6 +94,17 @@ def _ground_truth(files: Mapping[str, Sequence[str]], *, fade_width: float) -> G
             fade_width=fade_width,
         ),
         joints={_folder(path): read_json(path) for path in files["joints"]},
+    )
+
+
+def _learned_density(files: Mapping[str, str]) -> LearnedDensity:
+    scenes = read_json(files["scenes_manifest"])
+    return LearnedDensity(
+        structures=scenes["structures"],
+        accuracy=read_table(files["density_accuracy"]),
+        unlike=scenes["unlike"],
+        worst=pictures.worst_density(read_images(files["density_worst"])),
+        scene=pictures.first_scene(read_images(files["scenes"])),
     )
 
 

@@ -5,7 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from temdenoise.images.noise import NOISES
+from temdenoise.judging.statistics import interval
 from temdenoise.report.comparison import compared
 from temdenoise.report.methods import COMPARED, method_label
 
@@ -20,6 +23,9 @@ FIDELITY = {
     "coverage_68": ("Within ±1 sigma", "%.2f"),
 }
 """Columns of the fidelity table: heading and format."""
+
+FEWEST_STRUCTURES = 5
+"""Fewer structures than this give no interval that holds, see `judging.statistics.interval`."""
 
 
 def summary(quality: Rows, c_noise: float) -> list[dict[str, Any]]:
@@ -168,6 +174,60 @@ def joints(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for split, record in records.items()
     ]
+
+
+def density_accuracy(accuracy: Rows, *, seed: int) -> list[dict[str, Any]]:
+    """Pool the errors of the learned density over structures, by kind of site.
+
+    Parameters
+    ----------
+    accuracy
+        Rows of ``accuracy.csv``: one for each structure and kind of site.
+    seed
+        Of the run.
+
+    Returns
+    -------
+    list of dict
+        ``site``, ``structures`` (how many have such a site), ``rms`` (root mean square error over
+        the standard deviation of the maps), ``interval`` (95 %, over structures; None below
+        `FEWEST_STRUCTURES`), ``superposition`` (the same of the round densities alone), ``unlike``
+        (fraction of the atoms there whose surroundings were not learned; structures count by area).
+
+    Examples
+    --------
+    >>> row = {"site": "bulk", "rms_over_std": 0.03, "superposition": 0.2, "unlike": 0.0}
+    >>> rows = [row | {"pixels": 300}, row | {"pixels": 100, "rms_over_std": 0.05, "unlike": 0.1}]
+    >>> density_accuracy(rows, seed=1)[0]["interval"] is None
+    True
+    >>> [round(density_accuracy(rows, seed=1)[0][key], 3) for key in ("rms", "unlike")]
+    [0.036, 0.025]
+    """
+
+    def rms(sums: np.ndarray) -> np.ndarray:
+        values: np.ndarray = np.sqrt(sums[:, 0] / sums[:, 1])
+        return values
+
+    table = []
+    for site in dict.fromkeys(row["site"] for row in accuracy):
+        own = [row for row in accuracy if row["site"] == site]
+        of_model, without, unlike, pixels = (
+            np.array([row[key] for row in own], dtype=float)
+            for key in ("rms_over_std", "superposition", "unlike", "pixels")
+        )
+        sums = np.stack([of_model**2 * pixels, pixels], axis=1)
+        enough = len(own) >= FEWEST_STRUCTURES
+        table.append(
+            {
+                "site": site.replace("_", " "),
+                "structures": len(own),
+                "rms": float(rms(sums.sum(axis=0)[None])[0]),
+                "interval": interval(sums, rms, seed=seed)[1:] if enough else None,
+                "superposition": float(np.sqrt(np.average(without**2, weights=pixels))),
+                "unlike": float(np.average(unlike, weights=pixels)),
+            }
+        )
+    return table
 
 
 def costs(benchmarks: Mapping[str, Rows]) -> list[dict[str, Any]]:

@@ -10,10 +10,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 Edge = tuple[str, str]
+
+SWEEPS = 8
+"""How often the layers are ordered by their neighbours."""
 
 ATTEMPTS = 3
 """Other jobs write their records while Snakemake reads them, so that a first look may fail."""
@@ -77,17 +81,69 @@ def essential(edges: Sequence[Edge]) -> list[Edge]:
     ]
 
 
-def layers(edges: Sequence[Edge]) -> list[list[str]]:
-    """Place each rule one layer after the last rule it needs.
+def layout(edges: Sequence[Edge]) -> tuple[list[list[str]], dict[Edge, list[str]]]:
+    """Place each rule one layer after the last rule it needs, and lead edges past other rules.
 
-    A rule that needs none stands one layer before the first that needs it.
-    Within a layer, rules are ordered by the mean place of those they need.
+    A rule that needs none stands one layer before the first that needs it. An edge that jumps over
+    layers has a place of its own in each of them.
+
+    Returns
+    -------
+    rows : list of list of str
+        Of each layer the rules and the places of edges (named such as ``"a>c:1"``), ordered so that
+        few edges cross.
+    paths : dict
+        Of each edge the rule before, its places, and the rule after.
+
+    References
+    ----------
+    K. Sugiyama et al., doi:10.1109/TSMC.1981.4308636.
 
     Examples
     --------
-    >>> layers([("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("x", "d")])
-    [['a'], ['b', 'c', 'x'], ['d']]
+    >>> rows, paths = layout([("a", "b"), ("b", "c"), ("a", "c"), ("x", "c")])
+    >>> rows
+    [['a'], ['b', 'x', 'a>c:1'], ['c']]
+    >>> paths["a", "c"]
+    ['a', 'a>c:1', 'c']
     """
+    depths = _depths(edges)
+    paths = {
+        (start, end): [
+            start,
+            *(f"{start}>{end}:{level}" for level in range(depths[start] + 1, depths[end])),
+            end,
+        ]
+        for start, end in edges
+    }
+    first = min(depths.values())
+    rows: list[list[str]] = [[] for _ in range(first, max(depths.values()) + 1)]
+    for rule in sorted(depths):
+        rows[depths[rule] - first].append(rule)
+    neighbours: dict[str, tuple[list[str], list[str]]] = {rule: ([], []) for rule in depths}
+    for (start, _), path in paths.items():
+        for level, passed in enumerate(path[1:-1], depths[start] + 1):
+            rows[level - first].append(passed)
+            neighbours[passed] = ([], [])
+        for above, below in pairwise(path):
+            neighbours[below][0].append(above)
+            neighbours[above][1].append(below)
+    place = {name: i - (len(row) - 1) / 2 for row in rows for i, name in enumerate(row)}
+    for sweep in range(SWEEPS):
+        side = sweep % 2  # down by the neighbours above, then up by those below
+        for row in reversed(rows) if side else rows:
+            means = {
+                name: sum(place[n] for n in neighbours[name][side])
+                / max(len(neighbours[name][side]), 1)
+                for name in row
+            }
+            row.sort(key=means.__getitem__)
+            place |= {name: i - (len(row) - 1) / 2 for i, name in enumerate(row)}
+    return rows, paths
+
+
+def _depths(edges: Sequence[Edge]) -> dict[str, int]:
+    """Layer of each rule."""
     rules = {rule for edge in edges for rule in edge}
     needs = {rule: {before for before, after in edges if after == rule} for rule in rules}
 
@@ -98,14 +154,7 @@ def layers(edges: Sequence[Edge]) -> list[list[str]]:
     for rule in rules:
         if not needs[rule]:
             depths[rule] = min(depths[after] for before, after in edges if before == rule) - 1
-    placed: dict[str, float] = {}
-    result = []
-    for level in sorted(set(depths.values())):
-        row = sorted(rule for rule in rules if depths[rule] == level)
-        row.sort(key=lambda r: sum(placed[b] for b in needs[r]) / max(len(needs[r]), 1))
-        placed |= {rule: i - (len(row) - 1) / 2 for i, rule in enumerate(row)}
-        result.append(row)
-    return result
+    return depths
 
 
 def graph_of(snakefile: str, config: Mapping[str, Any]) -> dict[str, Any]:
