@@ -86,13 +86,13 @@ def test_joints_cannot_be_told_from_the_inside():
 
 
 def test_dft_jobs_keep_the_cores_busy(capsys):
-    """For a run of its own on two cores; the density is learned beside the DFT of other splits."""
-    jobs = spans("run_dft/*.tsv") + spans("train_density.tsv")
+    """For a run of its own on two cores."""
+    jobs = spans("run_dft/*.tsv")
     wall = max(end for _, end in jobs) - min(start for start, _ in jobs)
     total = sum(end - start for start, end in jobs)
     with capsys.disabled():
         print(
-            f"\nDFT and learned density: {wall:.0f} s wall, {total:.0f} s in {len(jobs)} jobs, "
+            f"\nDFT stage: {wall:.0f} s wall, {total:.0f} s in {len(jobs)} jobs, "
             f"ratio {2 * wall / total:.2f} on two cores"
         )
     assert wall <= 1.15 * total / 2
