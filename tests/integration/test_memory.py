@@ -29,6 +29,8 @@ class Named(list):
         self.__dict__.update(named)
     def __getitem__(self, key):
         return self.__dict__[key] if isinstance(key, str) else super().__getitem__(key)
+    def get(self, key, default=None):
+        return self.__dict__.get(key, default)
 
 given = json.loads(sys.argv[3])
 parts = {key: Named(given[key]) for key in ("input", "output", "wildcards", "log")}

@@ -91,6 +91,8 @@ def test_every_structure_is_listed(run):
     assert [row["structure"] for row in rows] == [
         "train-0000",
         "train-0001",
+        "train-0002",
+        "train-0003",
         "val-0000",
         "test-0000",
     ]

@@ -124,6 +124,25 @@ def test_each_training_has_the_rule_of_its_noise(tmp_path):
     assert "train" not in names
 
 
+def test_scenes_are_trained_on_and_nothing_is_judged_by_them(tmp_path):
+    """What follows in the graph from what the learned density draws; the report shows a scene."""
+    done = snakemake(tmp_path, "--rulegraph", "dot")
+    assert done.returncode == 0, done.stderr
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', done.stdout))
+    edges = [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", done.stdout)]
+
+    def after(rule):
+        return {later for earlier, later in edges if earlier == rule}
+
+    networks = {"train_universal", *(f"train_{noise}" for noise in NOISES)}
+    shown = {"report_ms_ssim", "record_provenance"}
+    assert after("draw_scenes") == networks | shown
+    assert after("train_density") == {"draw_scenes", "judge_density", "record_provenance"}
+    # the baseline and every data set that is judged are of joined DFT maps
+    assert after("join_maps") >= {"make_dataset", "evaluate"}
+    assert after("make_dataset") >= {"train_paper_like", "evaluate", "calibrate_detector"}
+
+
 def test_default_run_is_large_enough():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     count, repeat = config["structures"]["count"], config["structures"]["repeat"]
