@@ -22,14 +22,13 @@ sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np
 import torch
 from temdenoise.benchmarking import SEED, about
 from temdenoise.foundation.files import write_json, write_table
 from temdenoise.judging.reference import read_reference, reference_files
-from temdenoise.judging.statistics import interval
 from temdenoise.learning.density import DensityModel
 from temdenoise.learning.density_training import KnownMap, judge_density
+from temdenoise.report.tables import density_accuracy
 
 
 def maps_of(path: Path, species: Sequence[str]) -> list[KnownMap]:
@@ -42,31 +41,19 @@ def maps_of(path: Path, species: Sequence[str]) -> list[KnownMap]:
     ]
 
 
-def rms(sums: np.ndarray) -> np.ndarray:
-    """RMS of summed squares and pixels."""
-    return np.sqrt(sums[:, 0] / sums[:, 1])
-
-
 def rows_of(crystal: str, judged: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One row for each kind of site."""
-    for site in dict.fromkeys(row["site"] for row in judged):
-        own = [row for row in judged if row["site"] == site]
-        pixels = np.array([row["pixels"] for row in own], dtype=float)
-        squares = {
-            key: np.array([row[key] for row in own]) ** 2 * pixels
-            for key in ("rms_over_std", "superposition")
-        }
-        sums = np.stack([squares["rms_over_std"], pixels], axis=1)
-        ends = interval(sums, rms, seed=SEED)[1:] if len(own) > 2 else ("", "")
+    """One row for each kind of site; no interval where there are few structures."""
+    for row in density_accuracy(judged, seed=SEED):
+        low, high = row["interval"] or ("", "")
         yield {
             "crystal": crystal,
-            "site": site,
-            "n_structures": len(own),
-            "rms_over_std": float(rms(sums.sum(axis=0)[None])[0]),
-            "rms_over_std_low": ends[0],
-            "rms_over_std_high": ends[1],
-            "superposition": float(np.sqrt(squares["superposition"].sum() / pixels.sum())),
-            "unlike": float(np.mean([row["unlike"] for row in own])),
+            "site": row["site"],
+            "n_structures": row["structures"],
+            "rms_over_std": row["rms"],
+            "rms_over_std_low": low,
+            "rms_over_std_high": high,
+            "superposition": row["superposition"],
+            "unlike": row["unlike"],
         }
 
 

@@ -329,7 +329,7 @@ def density() -> str:
     lines = [
         [
             CRYSTALS[row["crystal"]],
-            row["site"].replace("_", " "),
+            row["site"],
             str(row["n_structures"]),
             cell([row], 2, factor=100) if row["low"] != "" else f"{100 * row['value']:.2f}",
             f"{100 * row['superposition']:.1f}",

@@ -26,7 +26,7 @@ rule train_density:
         seed=config["seed"],
         recipe=recipe_of("train_density.py"),
     message:
-        "Learning the density from {input.maps}"
+        "Learning the density from the training maps"
     script:
         "../scripts/train_density.py"
 
